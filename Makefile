@@ -1,0 +1,123 @@
+# Every task of the repository. Bare `make` prints the list.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first CPython >= 3.11 on the path; name another with `make PYTHON=...`.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_FLAGS ?=
+SOAK_FLAGS ?=
+BENCH_FLAGS ?=
+TEST_FLAGS ?=
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PROTOS := $(wildcard proto/seawall/api/v1/*.proto)
+# Generated: stamps under the environment say how far its set-up has come.
+RUNTIME := $(VENV)/.stamp-runtime
+DEVELOPMENT := $(VENV)/.stamp-development
+INSTALLED := $(VENV)/.stamp-installed
+STUBS := $(VENV)/.stamp-stubs
+
+.PHONY: help
+help: ## Print this list.
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is:"} \
+	/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Seawall needs CPython 3.11 or newer, and found none on the path." \
+	"Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "set-up: virtual environment in $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module failed; on Debian: apt-get install" \
+	"python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): requirements.lock | $(BIN)/python
+	@echo "set-up: runtime packages, by hash, from requirements.lock"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock | $(BIN)/python
+	@echo "set-up: runtime and development packages, by hash, from requirements-dev.lock"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@ $(RUNTIME)
+
+$(STUBS): $(PROTOS) tools/build_stubs.py | $(RUNTIME)
+	@echo "set-up: Python modules from proto/"
+	@$(BIN)/python tools/build_stubs.py
+	@touch $@
+
+$(INSTALLED): pyproject.toml tools/build_stubs.py | $(RUNTIME) $(STUBS)
+	@echo "set-up: seawall itself, editable"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(DEVELOPMENT) $(RUNTIME) $(STUBS) $(INSTALLED) ## Environment for development, stubs, editable install.
+
+.PHONY: demo
+demo: $(RUNTIME) $(STUBS) $(INSTALLED) ## Set up, then run four sites under attack (DEMO_FLAGS="--short").
+	@echo "demo: seawall demo $(DEMO_FLAGS)"
+	@$(BIN)/seawall demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: setup ## Set up, then run all tests and both coverage gates (TEST_FLAGS="-k name").
+	@echo "test: pytest with branch coverage"
+	@$(BIN)/python -m pytest --cov --cov-report= $(TEST_FLAGS)
+	@echo "test: coverage gates"
+	@$(BIN)/python tools/coverage_gates.py
+
+.PHONY: check
+check: setup ## Lint, format, types, import rules, wire contract, generated pages.
+	@echo "check: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
+	@echo "check: mypy --strict"
+	@$(BIN)/mypy
+	@echo "check: import rules"
+	@$(BIN)/lint-imports --no-logo
+	@echo "check: wire contract"
+	@$(BIN)/buf lint proto
+	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
+	@$(BIN)/buf breaking proto --against proto/baseline.binpb
+	@echo "check: docs/errors.md"
+	@$(BIN)/python tools/error_codes.py --check
+
+.PHONY: format
+format: setup ## Format and repair what can be repaired; regenerate docs/errors.md.
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write proto
+	@$(BIN)/python tools/error_codes.py
+
+.PHONY: lock
+lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
+	@$(BIN)/python tools/lock.py $(LOCK_FLAGS)
+
+.PHONY: proto
+proto: $(RUNTIME) ## Compile the wire contract into services/seawall/api/v1.
+	@$(BIN)/python tools/build_stubs.py
+	@touch $(STUBS)
+
+.PHONY: proto-baseline
+proto-baseline: setup ## Accept today's wire contract as what later ones are compared with.
+	@$(BIN)/buf build proto --as-file-descriptor-set -o proto/baseline.binpb
+
+.PHONY: bench
+bench: setup ## Measure throughput, latency and cost per update (BENCH_FLAGS).
+	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
+
+.PHONY: soak
+soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
+	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
+
+.PHONY: clean
+clean: ## Remove the environment, generated modules and caches.
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	.coverage htmlcov dist build
+	@rm -f services/seawall/api/v1/*_pb2*
+	@find services tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

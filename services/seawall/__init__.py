@@ -1,0 +1,1 @@
+"""Seawall: a blockchain for decentralised AI at the edge, and its testbed."""

@@ -1,0 +1,1 @@
+"""The wire contract between processes, in versions; `v1` is generated from `proto/`."""
