@@ -1,0 +1,1 @@
+"""The testbed: workloads, experiments, their judgement and the reports about them."""
