@@ -1,0 +1,108 @@
+"""The contract between a role and the process that runs it.
+
+A role (consensus, ledger, integrity, ingestion, aggregation) is a `Service`: built from one
+`Context`, registered on the process's servers, and run until it is cancelled. Everything that a
+role may not take from the environment reaches it through the context: keys, clock, entropy,
+directories, metrics, channels to other roles.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import grpc.aio
+from prometheus_client import CollectorRegistry
+from structlog.typing import FilteringBoundLogger
+
+from seawall.crypto.signing import SigningKey
+from seawall.domain.committee import Committee
+from seawall.domain.genesis import Genesis
+
+CONSENSUS = "consensus"
+LEDGER = "ledger"
+INTEGRITY = "integrity"
+INGESTION = "ingestion"
+AGGREGATION = "aggregation"
+ROLES = (LEDGER, INTEGRITY, CONSENSUS, INGESTION, AGGREGATION)
+"""All roles, in the order in which one process starts them."""
+
+
+class Clock(Protocol):
+    """The process's clocks."""
+
+    def elapsed_us(self) -> int:
+        """Return monotonic microseconds since an arbitrary start."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return Unix milliseconds; may jump."""
+        ...
+
+
+class Channels(Protocol):
+    """Ways to other roles: the same stubs work over a socket and inside one process."""
+
+    def to(self, role: str, site: int | None = None) -> grpc.aio.Channel:
+        """Return a channel to `role` at `site` (its committee index; own site by default).
+
+        Inside this process it calls the servicer without a socket and hands messages over by
+        reference, so neither side may change a message it sent or received.
+        """
+        ...
+
+
+class CrashPoints(Protocol):
+    """Named places where an experiment may end the process."""
+
+    def reach(self, point: str) -> None:
+        """Pass the point `point`, or end the process here without any clean-up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteKeys:
+    """The private keys of one site, each with a life of its own."""
+
+    consensus: SigningKey
+    cosigner: SigningKey
+    log: SigningKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything that a role gets from its process.
+
+    `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
+    """
+
+    genesis: Genesis
+    origin: str
+    committee: Committee
+    site: int
+    keys: SiteKeys
+    data_dir: Path
+    channels: Channels
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    registry: CollectorRegistry
+    log: FilteringBoundLogger
+    crash_points: CrashPoints
+
+
+class Service(Protocol):
+    """One role at work in this process."""
+
+    name: str
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this role's servicers to a server (a real one, or the in-process one)."""
+        ...
+
+    async def run(self) -> None:
+        """Serve until cancelled; raise when the role can no longer keep its promises."""
+        ...
+
+    def ready(self) -> bool:
+        """Say whether the role is caught up and answers; never depends on peers' health."""
+        ...
