@@ -45,7 +45,6 @@ def compile_into(target: Path, root: Path) -> None:
     sources = sorted(str(path) for path in (root / "proto" / CONTRACT).glob("*.proto"))
     if not sources:
         raise SystemExit(f"no .proto file in proto/{CONTRACT}")
-    outputs = ("python", "grpc_python", "mypy", "mypy_grpc")
     code = protoc.main(
         [
             "protoc",
@@ -53,7 +52,8 @@ def compile_into(target: Path, root: Path) -> None:
             f"--proto_path={files('grpc_tools') / '_proto'}",
             f"--plugin=protoc-gen-mypy={plugin_path('protoc-gen-mypy')}",
             f"--plugin=protoc-gen-mypy_grpc={plugin_path('protoc-gen-mypy_grpc')}",
-            *(f"--{output}_out={target}" for output in outputs),
+            *(f"--{output}_out={target}" for output in ("python", "grpc_python")),
+            *(f"--{output}_out=quiet:{target}" for output in ("mypy", "mypy_grpc")),
             *sources,
         ]
     )

@@ -1,0 +1,1 @@
+"""Takes updates in: uploads, admission, batches, progress."""

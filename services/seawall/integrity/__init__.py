@@ -1,0 +1,1 @@
+"""Verifies envelopes and payloads again from their bytes, and attests to them."""

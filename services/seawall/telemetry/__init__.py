@@ -1,0 +1,1 @@
+"""Logs, metrics and nothing else: what a process says about itself."""
