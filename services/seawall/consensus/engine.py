@@ -8,10 +8,12 @@ that knows that `persist` must be durable before anything is sent.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from seawall.crypto.signing import SigningKey
 from seawall.domain.block import Batch, Ref, VerifiedBlock
 from seawall.domain.commit import CertifiedCheckpoint, Commit
 
@@ -67,11 +69,14 @@ class FetchCommits(msgspec.Struct, frozen=True, tag="fetch_commits"):
 class Commits(msgspec.Struct, frozen=True, tag="commits"):
     """Consecutive commits, the last of them certified by votes of stake Q.
 
-    The digest chain carries the certificate back to the first.
+    `votes` are blocks whose commit votes make up that certificate: their signatures bind the
+    votes to the commit digest, and the digest chain carries it back to the first commit. All
+    fields are empty when the sender has nothing to offer from the asked index on.
     """
 
     commits: tuple[Commit, ...]
     certificate: CertifiedCheckpoint | None
+    votes: tuple[VerifiedBlock, ...] = ()
 
 
 class LatestQuery(msgspec.Struct, frozen=True, tag="latest_query"):
@@ -176,6 +181,27 @@ class Output(msgspec.Struct, frozen=True):
     certify: tuple[CertifiedCheckpoint, ...] = ()
     observe: tuple[Observation, ...] = ()
     wake_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a replica is: its index in the committee and the two keys that it signs with."""
+
+    index: int
+    consensus_key: SigningKey
+    cosigner_key: SigningKey
+
+
+class CommitHistory(Protocol):
+    """Older commits, read back from the host's disk to help others catch up.
+
+    A call must be quick (it runs inside the engine's step) and never raise: a commit that cannot
+    be read is one that is not there.
+    """
+
+    def read(self, index: int) -> Commit | None:
+        """Return the commit with this index, blocks included, or None."""
+        ...
 
 
 class Engine(Protocol):

@@ -1,0 +1,1 @@
+"""Consensus: the uncertified DAG, its committer, and the hosts that run a replica."""

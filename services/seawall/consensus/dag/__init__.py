@@ -1,0 +1,1 @@
+"""The DAG engine: store, pending blocks, clock, proposer, committer, linearizer, synchroniser."""
