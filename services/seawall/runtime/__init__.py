@@ -1,1 +1,1 @@
-"""What every process shares: servers, channels, health, clocks, crash points, service life cycle."""
+"""What every process shares: servers, channels, health, clocks, crash points, life cycle."""
