@@ -22,6 +22,18 @@ class Commit(msgspec.Struct, frozen=True):
     blocks: tuple[VerifiedBlock, ...]
 
 
+class CommitSummary(msgspec.Struct, frozen=True):
+    """A commit with references in place of its blocks; `delivered` in delivery order."""
+
+    index: int
+    previous_digest: bytes
+    digest: bytes
+    leader: Ref
+    clock_ms: int
+    gc_round: int
+    delivered: tuple[Ref, ...]
+
+
 class Cosignature(msgspec.Struct, frozen=True):
     """One validator's cosignature/v1 blob (72 bytes) over a checkpoint."""
 
