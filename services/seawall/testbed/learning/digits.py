@@ -63,7 +63,7 @@ def load_digits() -> Samples:
     scikit-learn takes seconds and a hundred MiB to import, so that happens here, once, and only
     when data is needed.
     """
-    from sklearn.datasets import load_digits as load  # noqa: PLC0415 (see the docstring)
+    from sklearn.datasets import load_digits as load  # noqa: PLC0415 - takes seconds, see above
 
     pixels, labels = load(return_X_y=True)
     return Samples(images=pixels.astype(np.float64) / 16.0, labels=labels.astype(np.int64))

@@ -80,8 +80,8 @@ def _settings_lines(study: Study) -> list[str]:
             f"{settings.root_count} root samples; cheats send the negative of what they learnt"
         ),
         (
-            f"every row: SGD, {training.steps} steps of {training.batch_size} images, learning rate "
-            f"{training.learning_rate:g}, eta 1, grid 2^-{training.grid_bits}"
+            f"every row: SGD, {training.steps} steps of {training.batch_size} images, learning "
+            f"rate {training.learning_rate:g}, eta 1, grid 2^-{training.grid_bits}"
         ),
         (
             f"cuts: K = {settings.k}, at least {settings.k_min} after two intervals of "
