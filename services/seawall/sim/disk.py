@@ -1,0 +1,93 @@
+"""A journal on a modelled disk: what was synced survives a crash, the rest may not.
+
+The journal is the one place where a crash can be put *inside* a replica's step without a hook in
+the replica: an armed disk raises `Crashed` out of `append` or `sync`, exactly where a power cut
+would have stopped the process.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+
+from seawall.consensus.dag.records import BASE_BEGIN, BASE_END
+from seawall.consensus.engine import Record
+
+
+class CrashPoint(StrEnum):
+    """Where in one step of a replica a crash can fall."""
+
+    BEFORE_PERSIST = "before_persist"
+    AFTER_PERSIST = "after_persist"
+    BEFORE_SYNC = "before_sync"
+    AFTER_SYNC = "after_sync"
+    BEFORE_SEND = "before_send"
+    AFTER_SEND = "after_send"
+
+
+class Crashed(Exception):  # noqa: N818 - an event of the simulated world, not an error of ours
+    """The simulated process stopped here."""
+
+
+class Disk:
+    """A journal of records: a durable prefix, what a sync is writing, and an unsynced tail.
+
+    `sync` returns at once; the world makes time pass and then calls `settle`. A crash in between
+    falls into the sync and may leave any prefix of what it was writing.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.durable: list[Record] = []
+        self.tail: list[Record] = []
+        self.syncs = 0
+        self.armed: CrashPoint | None = None
+        self._syncing: list[Record] = []
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Buffer records at the end."""
+        if records and self.armed is CrashPoint.BEFORE_PERSIST:
+            raise Crashed
+        self.tail.extend(records)
+        if records and self.armed is CrashPoint.AFTER_PERSIST:
+            raise Crashed
+
+    def sync(self) -> None:
+        """Start to make everything appended so far durable."""
+        busy = bool(self.tail)
+        if busy and self.armed is CrashPoint.BEFORE_SYNC:
+            raise Crashed
+        self._syncing.extend(self.tail)
+        self.tail.clear()
+        self.syncs += 1
+        if busy and self.armed is CrashPoint.AFTER_SYNC:
+            self.settle()
+            raise Crashed
+
+    def settle(self) -> None:
+        """End the sync: what it wrote is durable, and what a new base replaces may go."""
+        self.durable.extend(self._syncing)
+        if any(record.kind == BASE_END for record in self._syncing):
+            self._drop_superseded()
+        self._syncing.clear()
+
+    def crash(self, random: Random, *, torn: bool) -> None:
+        """Lose what is not durable; a torn loss keeps a random prefix of it."""
+        lost = self._syncing + self.tail
+        if torn:
+            self.durable.extend(lost[: random.randint(0, len(lost))])
+        self._syncing.clear()
+        self.tail.clear()
+        self.armed = None
+
+    def _drop_superseded(self) -> None:
+        kinds = [record.kind for record in self.durable]
+        end = len(kinds) - 1 - kinds[::-1].index(BASE_END)
+        begin = end - kinds[end::-1].index(BASE_BEGIN)
+        del self.durable[:begin]
+
+    def wipe(self) -> None:
+        """Lose everything: a new, empty disk."""
+        self.durable.clear()
+        self._syncing.clear()
+        self.tail.clear()
+        self.armed = None

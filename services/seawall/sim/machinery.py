@@ -1,0 +1,36 @@
+"""What a world runs its seats with: the true parts, or broken ones where a mutant replaces them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seawall.consensus.engine import Engine
+from seawall.consensus.engines import ENGINES, EngineFactory
+from seawall.consensus.replica import Journal, Replica
+from seawall.domain.committee import Committee
+from seawall.sim.disk import Disk
+from seawall.sim.passing import Verify, verify_block
+
+
+def _unchanged(committee: Committee) -> Committee:
+    return committee
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machinery:
+    """The replaceable parts: everything that a site consists of besides its host.
+
+    `committee` maps the true committee to the one that replicas believe in; `hostile` builds
+    the replicas of seats that the plan calls hostile.
+    """
+
+    engine: EngineFactory
+    hostile: EngineFactory
+    replica: Callable[[Engine, Journal], Replica] = Replica
+    disk: Callable[[], Disk] = Disk
+    verify: Verify = verify_block
+    committee: Callable[[Committee], Committee] = _unchanged
+
+
+def honest_machinery(engine: str) -> Machinery:
+    """Return the true parts around one engine of the table."""
+    return Machinery(engine=ENGINES[engine], hostile=ENGINES[engine])

@@ -1,0 +1,230 @@
+"""Families of random plans: a profile and a seed name exactly one plan.
+
+Every plan keeps the stake of faulty authors (twins, lost disks) below one third; crashes with an
+intact disk and partitions may hit anybody, even all at once. All faults end by `heal_us`, so
+every plan must reach its goal afterwards.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from seawall.sim.disk import CrashPoint
+from seawall.sim.network import (
+    MILLISECOND_US,
+    SECOND_US,
+    Delay,
+    FixedDelay,
+    LogNormalDelay,
+    Loss,
+    ZoneDelay,
+)
+from seawall.sim.plan import Crash, Fault, LossChange, Partition, Plan, Sight
+
+WINDOW_US: Final = 1_500 * MILLISECOND_US
+"""Faults fall into this first part of a run, in which some thirty leaders commit."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A plan while it is being drawn."""
+
+    random: Random
+    stakes: tuple[int, ...]
+    twins: tuple[int, ...]
+    faults: list[Fault]
+    heal_us: int = 0
+
+    @property
+    def seats(self) -> int:
+        """Return the number of seats, twins included."""
+        return len(self.stakes) + len(self.twins)
+
+    def instant(self) -> int:
+        """Draw a time for a fault."""
+        return self.random.randrange(20 * MILLISECOND_US, WINDOW_US)
+
+    def ends(self, time_us: int) -> None:
+        """Let the plan heal no earlier than this."""
+        self.heal_us = max(self.heal_us, time_us)
+
+
+def _stakes(random: Random) -> tuple[int, ...]:
+    size = random.choice((4, 5, 6, 7))
+    if random.random() < 0.5:
+        return (1,) * size
+    stakes = [random.randint(1, 4) for _ in range(size)]
+    largest = stakes.index(max(stakes))
+    stakes[largest] = min(stakes[largest], (sum(stakes) - stakes[largest] - 1) // 2)
+    return tuple(stakes)
+
+
+def _faulty(random: Random, stakes: tuple[int, ...]) -> tuple[int, ...]:
+    """Draw authors whose stake together stays below one third; as many as fit, at least one."""
+    order = list(range(len(stakes)))
+    random.shuffle(order)
+    chosen: list[int] = []
+    for author in order:
+        if 3 * (sum(stakes[other] for other in chosen) + stakes[author]) < sum(stakes):
+            chosen.append(author)
+    return tuple(chosen)
+
+
+def _add_crashes(draft: Draft) -> None:
+    random = draft.random
+    for _ in range(random.randint(1, 5)):
+        at_us, back_us = draft.instant(), random.randrange(20 * MILLISECOND_US, SECOND_US)
+        together = random.random() < 0.15
+        seats = range(draft.seats) if together else (random.randrange(draft.seats),)
+        for seat in seats:
+            draft.faults.append(
+                Crash(
+                    at_us=at_us + random.randrange(5 * MILLISECOND_US),
+                    seat=seat,
+                    point=random.choice((None, *CrashPoint)),
+                    sends=random.randrange(4),
+                    restart_after_us=back_us + random.randrange(100 * MILLISECOND_US),
+                )
+            )
+        draft.ends(at_us + back_us + SECOND_US)
+
+
+def _add_lost_disk(draft: Draft) -> None:
+    """Lose one disk, of a seat that is no twin's, when that keeps the faults below one third."""
+    random = draft.random
+    spent = sum(draft.stakes[author] for author in draft.twins)
+    fitting = [
+        author
+        for author, stake in enumerate(draft.stakes)
+        if author not in draft.twins and 3 * (spent + stake) < sum(draft.stakes)
+    ]
+    if fitting:
+        at_us = draft.instant()
+        draft.faults.append(Crash(at_us=at_us, seat=random.choice(fitting), wipe=True))
+        draft.ends(at_us + 2 * SECOND_US)
+
+
+def _add_partitions(draft: Draft) -> None:
+    random = draft.random
+    for _ in range(random.randint(1, 3)):
+        at_us = draft.instant()
+        until_us = at_us + random.randrange(100 * MILLISECOND_US, SECOND_US)
+        seats = list(range(draft.seats))
+        random.shuffle(seats)
+        cut = random.randint(1, len(seats) - 1)
+        draft.faults.append(Partition(at_us=at_us, groups=(tuple(sorted(seats[:cut])),)))
+        draft.faults.append(Partition(at_us=until_us))
+        draft.ends(until_us)
+
+
+def _add_sights(draft: Draft) -> None:
+    """Let every seat see one twin, the other, or both, changing a few times."""
+    random = draft.random
+    size = len(draft.stakes)
+    at_us = 0
+    while at_us < WINDOW_US:
+        blind = []
+        for number, author in enumerate(draft.twins):
+            pair = (author, size + number)
+            for seat in range(draft.seats):
+                choice = random.randrange(5)
+                if seat not in pair and choice < 4:
+                    blind.append((pair[choice % 2], seat))
+        draft.faults.append(Sight(at_us=at_us, blind=tuple(blind)))
+        at_us += random.randrange(50 * MILLISECOND_US, 600 * MILLISECOND_US)
+    draft.faults.append(Sight(at_us=at_us))
+    draft.ends(at_us)
+
+
+def _add_loss(draft: Draft) -> None:
+    random = draft.random
+    loss = Loss(retransmit=random.choice((0.01, 0.05, 0.2)), reset=random.choice((0, 0.002, 0.02)))
+    draft.faults.append(LossChange(at_us=0, loss=loss))
+    draft.faults.append(LossChange(at_us=WINDOW_US, loss=Loss()))
+    draft.ends(WINDOW_US)
+
+
+def _honest(draft: Draft) -> None:
+    del draft
+
+
+def _crash(draft: Draft) -> None:
+    _add_crashes(draft)
+    if draft.random.random() < 0.2:
+        _add_lost_disk(draft)
+
+
+def _twins(draft: Draft) -> None:
+    draft.twins = _faulty(draft.random, draft.stakes)
+    _add_sights(draft)
+
+
+def _mix(draft: Draft) -> None:
+    random = draft.random
+    if random.random() < 0.6:
+        draft.twins = _faulty(random, draft.stakes)
+        _add_sights(draft)
+    if random.random() < 0.6:
+        _add_partitions(draft)
+    if random.random() < 0.6:
+        _add_loss(draft)
+    if random.random() < 0.2:
+        _add_lost_disk(draft)
+    _add_crashes(draft)
+
+
+PROFILES: Final[Mapping[str, Callable[[Draft], None]]] = {
+    "honest": _honest,
+    "crash": _crash,
+    "partition": _add_partitions,
+    "twins": _twins,
+    "loss": _add_loss,
+    "mix": _mix,
+}
+
+SHARES: Final[Mapping[str, int]] = {
+    "honest": 10,
+    "crash": 22,
+    "partition": 15,
+    "twins": 25,
+    "loss": 8,
+    "mix": 20,
+}
+"""How many of every hundred schedules of a sweep use each profile."""
+
+
+def plan_of(profile: str, seed: int, *, commits: int = 30) -> Plan:
+    """Return the one plan that this profile and seed name."""
+    random = Random(f"{profile}/{seed}")
+    draft = Draft(random=random, stakes=_stakes(random), twins=(), faults=[])
+    PROFILES[profile](draft)
+    draft.faults.sort(key=lambda fault: fault.at_us)
+    return Plan(
+        seed=seed,
+        stakes=draft.stakes,
+        twins=draft.twins,
+        faults=tuple(draft.faults),
+        heal_us=draft.heal_us,
+        delay=_delay(random),
+        commits=commits,
+        sync_us=random.choice((0, 500, 2_000, 8_000)),
+        clock_offsets_ms=tuple(random.randint(-500, 500) for _ in range(draft.seats)),
+    )
+
+
+def _delay(random: Random) -> Delay:
+    return random.choice(
+        (
+            FixedDelay(delay_us=random.choice((1, 10, 40)) * MILLISECOND_US),
+            LogNormalDelay(median_us=random.choice((5, 30)) * MILLISECOND_US),
+            ZoneDelay(
+                median_us={
+                    "eu>us": 40 * MILLISECOND_US,
+                    "us>eu": 45 * MILLISECOND_US,
+                    "eu>ap": 90 * MILLISECOND_US,
+                    "ap>eu": 80 * MILLISECOND_US,
+                }
+            ),
+        )
+    )

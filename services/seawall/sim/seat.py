@@ -1,0 +1,95 @@
+"""One running replica of a world: its process, disk, ledger and clock."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from seawall.consensus.engine import Engine, Event, Identity, Instant
+from seawall.consensus.engines import EngineFactory
+from seawall.consensus.replica import Replica
+from seawall.sim.disk import CrashPoint, Disk
+from seawall.sim.plan import Crash
+from seawall.sim.population import ModelLedger, keys_of
+
+if TYPE_CHECKING:
+    from seawall.sim.world import World
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Seat:
+    """A place for one replica. `incarnation` counts its starts and stops; timers of old ones die.
+
+    The disk and the ledger outlive a crash, everything else is lost. `busy` means that a step's
+    records are being synced; events gather in `inbox` meanwhile, which is the group commit.
+    """
+
+    index: int
+    author: int
+    clock_offset_ms: int
+    boot_us: int
+    wall_ms: int
+    disk: Disk
+    ledger: ModelLedger = field(default_factory=ModelLedger)
+    replica: Replica | None = None
+    engine: Engine | None = None
+    inbox: list[Event] = field(default_factory=list)
+    busy: bool = False
+    queued: bool = False
+    incarnation: int = 0
+    timer: int = 0
+    armed: Crash | None = None
+    wiped: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return a short name: seat and author."""
+        return f"seat {self.index} (author {self.author})"
+
+    def instant(self, now_us: int) -> Instant:
+        """Return this seat's view of the time."""
+        wall_ms = self.wall_ms + now_us // 1000 + self.clock_offset_ms
+        return Instant(elapsed_us=self.boot_us + now_us, wall_ms=wall_ms)
+
+    def start(self, world: "World") -> None:
+        """Build the engine from what the disk kept."""
+        self.incarnation += 1
+        hostile = self.author in world.plan.hostile
+        factory = world.machinery.hostile if hostile else world.machinery.engine
+        self.engine = self.rebuild(world, factory)
+        self.replica = world.machinery.replica(self.engine, self.disk)
+
+    def rebuild(self, world: "World", factory: EngineFactory) -> Engine:
+        """Return a fresh engine in the state that the durable records describe."""
+        keys = keys_of(self.author)
+        return factory(
+            identity=Identity(
+                index=self.author, consensus_key=keys.consensus, cosigner_key=keys.cosigner
+            ),
+            committee=world.machinery.committee(world.committee),
+            parameters=world.plan.parameters,
+            recovered=tuple(self.disk.durable),
+            history=self.ledger,
+        )
+
+    def stop(self, random: Random) -> None:
+        """Lose the process and what the disk had not synced."""
+        self.incarnation += 1
+        self.replica = None
+        self.engine = None
+        self.inbox.clear()
+        self.busy = False
+        self.queued = False
+        self.armed = None
+        self.disk.crash(random, torn=True)
+
+    def lose_disk(self) -> None:
+        """Replace the disk by an empty one, and the ledger with it."""
+        self.disk.wipe()
+        self.ledger = ModelLedger()
+        self.wiped = True
+
+    def arm(self, fault: Crash) -> None:
+        """Crash at the next step that reaches the fault's point."""
+        self.armed = fault
+        if fault.point not in (CrashPoint.BEFORE_SEND, CrashPoint.AFTER_SEND):
+            self.disk.armed = fault.point

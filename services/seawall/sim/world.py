@@ -1,0 +1,354 @@
+"""A whole network of replicas in virtual time, reproducible to the byte from a plan.
+
+The world is a heap of instants. It runs the very same `Replica` as a real site: what a host does
+with sockets, clocks and disks is done here by `Network`, virtual clocks and `Disk`. It holds no
+protocol logic. Everything random comes from generators seeded by the plan.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from random import Random
+
+from seawall.consensus.engine import (
+    ALL_PEERS,
+    Event,
+    Message,
+    Output,
+    PeerDown,
+    PeerUp,
+    Received,
+    Rooted,
+    Submitted,
+    Woken,
+)
+from seawall.sim.checkers import Checker, InvariantError
+from seawall.sim.disk import Crashed, CrashPoint
+from seawall.sim.machinery import Machinery
+from seawall.sim.network import Network
+from seawall.sim.passing import Passage
+from seawall.sim.plan import Crash, Fault, LossChange, Partition, Plan, Sight
+from seawall.sim.population import committee_of
+from seawall.sim.seat import Seat
+from seawall.sim.transcript import Transcript
+from seawall.sim.workload import Workload
+
+WALL_MS = 1_800_000_000_000
+BOOT_US = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended: `commits` by seat, virtual duration, and how many events it took."""
+
+    commits: tuple[int, ...]
+    elapsed_us: int
+    steps: int
+
+
+class World:
+    """Runs one plan. Use `run`, or `advance` to move by hand in a scenario."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        machinery: Machinery,
+        *,
+        checkers: Sequence[Checker] = (),
+        transcript: bool = False,
+    ) -> None:
+        """Build all seats, stopped; the first `advance` starts them at time 0."""
+        self.plan = plan
+        self.machinery = machinery
+        self.committee = committee_of(plan.stakes)
+        self.now_us = 0
+        self.steps = 0
+        self.checkers = tuple(checkers)
+        self.log = Transcript(enabled=transcript)
+        self.random = Random(f"{plan.seed}/world")
+        authors = plan.authors
+        self.network = Network(
+            authors=authors,
+            zones=[self.committee.members[author].zone for author in authors],
+            delay=plan.delay,
+            loss=plan.loss,
+            random=Random(f"{plan.seed}/network"),
+        )
+        self.passage = Passage(self.committee, plan, machinery.verify)
+        self.workload = Workload(self.committee, plan, Random(f"{plan.seed}/workload"))
+        self.seats = tuple(self._new_seat(index, author) for index, author in enumerate(authors))
+        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = 0
+        self._schedule_plan()
+
+    # --- the public face ------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Run to the goal; raises InvariantError for a violation, also for no progress."""
+        plan = self.plan
+        while self.now_us < plan.heal_us or not self._reached(plan.commits):
+            if not self._heap or self._heap[0][0] > plan.limit_us:
+                raise self.violation("I16", self._lagging())
+            self._next()
+        for checker in self.checkers:
+            checker.on_end(self)
+        return self.outcome()
+
+    def advance(self, until_us: int) -> None:
+        """Run everything up to and including this virtual time."""
+        while self._heap and self._heap[0][0] <= until_us:
+            self._next()
+        self.now_us = until_us
+
+    def outcome(self) -> Outcome:
+        """Return how far every seat has come."""
+        commits = tuple(seat.ledger.height for seat in self.seats)
+        return Outcome(commits=commits, elapsed_us=self.now_us, steps=self.steps)
+
+    def violation(self, invariant: str, detail: str) -> InvariantError:
+        """Return the error that names the invariant and what broke it, at this time."""
+        return InvariantError(invariant, detail, self.now_us)
+
+    def honest(self) -> tuple[Seat, ...]:
+        """Return the seats whose authors are never faulty under this plan."""
+        return tuple(seat for seat in self.seats if seat.author not in self.plan.faulty)
+
+    # --- faults, at once ------------------------------------------------------------------------
+
+    def start(self, index: int) -> None:
+        """Start a seat, or restart it from what its disk kept."""
+        seat = self.seats[index]
+        assert seat.replica is None, "only a stopped seat starts"
+        self.log.note(self.now_us, index, "start")
+        seat.start(self)
+        for checker in self.checkers:
+            checker.on_start(self, seat)
+        self.push(seat, Woken())
+        self.network.set_alive(index, alive=True)
+        self._refresh()
+
+    def crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
+        """Stop a seat now."""
+        seat = self.seats[index]
+        if seat.replica is None:
+            return
+        self.log.note(self.now_us, index, "crash")
+        for checker in self.checkers:
+            checker.on_crash(self, seat)
+        seat.stop(self.random)
+        if wipe:
+            seat.lose_disk()
+        self.network.set_alive(index, alive=False)
+        self._refresh()
+        if restart_after_us is not None:
+            self.at(self.now_us + restart_after_us, partial(self.start, index))
+
+    def apply(self, fault: Fault) -> None:
+        """Inject one fault now."""
+        self.log.note(self.now_us, None, "fault", fault)
+        match fault:
+            case Crash():
+                if fault.point is None:
+                    self.crash(
+                        fault.seat, restart_after_us=fault.restart_after_us, wipe=fault.wipe
+                    )
+                else:
+                    self.seats[fault.seat].arm(fault)
+            case Partition():
+                self.network.set_partition(fault.groups)
+                self._refresh()
+            case Sight():
+                self.network.set_blind(fault.blind)
+                self._refresh()
+            case LossChange():
+                self.network.loss = fault.loss
+
+    def at(self, time_us: int, action: Callable[[], None]) -> None:
+        """Do something at a virtual time; equal times keep the order of these calls."""
+        self._sequence += 1
+        heappush(self._heap, (time_us, self._sequence, action))
+
+    def push(self, seat: Seat, event: Event) -> None:
+        """Hand one event to a seat; it works through all that has gathered at one go."""
+        if seat.replica is None:
+            return
+        seat.inbox.append(event)
+        self._wake_worker(seat)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _new_seat(self, index: int, author: int) -> Seat:
+        offsets = self.plan.clock_offsets_ms
+        return Seat(
+            index=index,
+            author=author,
+            clock_offset_ms=offsets[index] if index < len(offsets) else 0,
+            boot_us=BOOT_US * (index + 1),
+            wall_ms=WALL_MS,
+            disk=self.machinery.disk(),
+        )
+
+    def _schedule_plan(self) -> None:
+        for seat in self.seats:
+            self.at(0, partial(self.start, seat.index))
+        for fault in self.plan.faults:
+            self.at(fault.at_us, partial(self.apply, fault))
+        if self.plan.submit_every_us:
+            self.at(self.plan.submit_every_us, self._submit)
+
+    def _next(self) -> None:
+        time_us, _, action = heappop(self._heap)
+        self.now_us = time_us
+        action()
+
+    def _reached(self, commits: int) -> bool:
+        return all(
+            seat.ledger.height >= commits for seat in self.honest() if seat.replica is not None
+        )
+
+    def _lagging(self) -> str:
+        heights = [(seat.name, seat.ledger.height) for seat in self.seats]
+        return f"no progress to {self.plan.commits} commits: {heights}"
+
+    def _submit(self) -> None:
+        seat, batch = self.workload.next_batch()
+        self.push(self.seats[seat], Submitted(batches=(batch,)))
+        wait = self.workload.next_wait_us()
+        self.at(self.now_us + wait, self._submit)
+
+    def _refresh(self) -> None:
+        """Tell both ends of every link that changed."""
+        for a, b, up in self.network.refresh(self.now_us):
+            for seat, other in ((a, b), (b, a)):
+                author = self.network.authors[other]
+                event = PeerUp(peer=author) if up else PeerDown(peer=author)
+                self.push(self.seats[seat], event)
+                if not up and self._sees_twin(seat, author):
+                    self.push(self.seats[seat], PeerUp(peer=author))
+
+    def _sees_twin(self, seat: int, author: int) -> bool:
+        return any(
+            self.network.is_up(seat, other)
+            for other in self.network.peers[seat]
+            if self.network.authors[other] == author
+        )
+
+    def _wake_worker(self, seat: Seat) -> None:
+        if not seat.busy and not seat.queued:
+            seat.queued = True
+            self.at(self.now_us, partial(self._work, seat, seat.incarnation))
+
+    def _work(self, seat: Seat, incarnation: int) -> None:
+        if incarnation != seat.incarnation or seat.replica is None:
+            return
+        seat.queued = False
+        events = tuple(seat.inbox)
+        seat.inbox.clear()
+        self.steps += len(events)
+        for event in events:
+            self.log.note(self.now_us, seat.index, "event", event)
+        synced = seat.disk.syncs
+        try:
+            output = seat.replica.handle(events, seat.instant(self.now_us))
+        except Crashed:
+            self._crash_armed(seat)
+            return
+        except AssertionError as error:
+            raise self.violation("ASSERT", f"{seat.name}: {error}") from error
+        seat.busy = True
+        wait = self.plan.sync_us if seat.disk.syncs != synced and output.persist else 0
+        if wait:
+            self.at(self.now_us + wait, partial(self._finish, seat, incarnation, output))
+        else:
+            self._finish(seat, incarnation, output)
+
+    def _crash_armed(self, seat: Seat) -> None:
+        fault = seat.armed
+        assert fault is not None, "only an armed disk crashes"
+        self.crash(seat.index, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
+
+    def _finish(self, seat: Seat, incarnation: int, output: Output) -> None:
+        """Apply an output whose records are durable by now."""
+        if incarnation != seat.incarnation:
+            return
+        seat.busy = False
+        seat.disk.settle()
+        for checker in self.checkers:
+            checker.on_output(self, seat, output)
+        if not self._send_all(seat, output):
+            self._crash_armed(seat)
+            return
+        for commit in output.deliver:
+            self.log.note(self.now_us, seat.index, "commit", commit)
+            tree_size, root = seat.ledger.append(commit)
+            answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
+            later = self.now_us + self.plan.ledger_us
+            self.at(later, partial(self._answer, seat, incarnation, answer))
+        self._arm_timer(seat, output.wake_at_us)
+        if seat.inbox:
+            self._wake_worker(seat)
+
+    def _answer(self, seat: Seat, incarnation: int, event: Event) -> None:
+        if incarnation == seat.incarnation:
+            self.push(seat, event)
+
+    def _arm_timer(self, seat: Seat, wake_at_us: int | None) -> None:
+        seat.timer += 1
+        if wake_at_us is not None:
+            due = max(self.now_us, wake_at_us - seat.boot_us)
+            self.at(due, partial(self._woken, seat, seat.incarnation, seat.timer))
+
+    def _woken(self, seat: Seat, incarnation: int, timer: int) -> None:
+        if incarnation == seat.incarnation and timer == seat.timer:
+            self.push(seat, Woken())
+
+    def _send_all(self, seat: Seat, output: Output) -> bool:
+        """Send everything; return False when an armed crash came first."""
+        fault = seat.armed
+        allowed = -1
+        if not output.send:
+            return True
+        if fault is not None and fault.point in (CrashPoint.BEFORE_SEND, CrashPoint.AFTER_SEND):
+            allowed = fault.sends + (fault.point is CrashPoint.AFTER_SEND)
+        for send in output.send:
+            for target in self._targets(seat, send.peer):
+                if allowed == 0:
+                    return False
+                allowed -= 1
+                self._transmit(seat, target, send.message)
+        return allowed != 0
+
+    def _targets(self, seat: Seat, peer: int) -> list[int]:
+        return [
+            other
+            for other in self.network.peers[seat.index]
+            if peer in (ALL_PEERS, self.network.authors[other])
+        ]
+
+    def _transmit(self, seat: Seat, target: int, message: Message) -> None:
+        if not self.network.is_up(seat.index, target):
+            return
+        arrival = self.network.schedule(seat.index, target, self.now_us)
+        if arrival is None:
+            self._break_link(seat.index, target)
+            return
+        time_us, generation = arrival
+        self.at(time_us, partial(self._arrive, seat.index, target, generation, message))
+
+    def _arrive(self, source: int, target: int, generation: int, message: Message) -> None:
+        if not self.network.arrives(source, target, generation):
+            return
+        received = self.passage.admit(message)
+        if received is None:
+            self.network.reset(source, target, self.now_us)
+            self._break_link(source, target)
+            return
+        event = Received(peer=self.network.authors[source], message=received)
+        self.push(self.seats[target], event)
+
+    def _break_link(self, source: int, target: int) -> None:
+        repaired_us = self.network.repaired_us(source, target)
+        assert repaired_us is not None, "a broken link is under repair"
+        self._refresh()
+        self.at(repaired_us, self._refresh)
