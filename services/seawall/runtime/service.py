@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc.aio
-from prometheus_client import CollectorRegistry
-from structlog.typing import FilteringBoundLogger
 
 from seawall.crypto.signing import SigningKey
 from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
+from seawall.telemetry.logs import Log
+from seawall.telemetry.metrics import Registry
 
 CONSENSUS = "consensus"
 LEDGER = "ledger"
@@ -85,8 +85,8 @@ class Context:
     channels: Channels
     clock: Clock
     entropy: Callable[[int], bytes]
-    registry: CollectorRegistry
-    log: FilteringBoundLogger
+    registry: Registry
+    log: Log
     crash_points: CrashPoints
 
 
