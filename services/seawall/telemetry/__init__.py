@@ -1,1 +1,1 @@
-"""Logs, metrics and nothing else: what a process says about itself."""
+"""What a process says about itself: structured logs and metric families."""

@@ -1,0 +1,285 @@
+"""Every metric family of Seawall, in one place, with typed handles for the services.
+
+Names carry the prefix `seawall_`; counters gain `_total`. No label names a peer, a height or a
+hash. A process has one registry; each role builds its handles from it once.
+"""
+
+import platform
+from typing import Final, TypeAlias
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+Registry: TypeAlias = CollectorRegistry
+
+CONS: Final = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    1.5,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+"""Bucket bounds in seconds for everything that waits for other sites."""
+
+FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Bucket bounds in seconds for everything that waits for a disk or a processor."""
+
+SIZE: Final = (256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+"""Bucket bounds in bytes for payloads."""
+
+COUNT: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Bucket bounds for numbers of updates or versions."""
+
+
+def open_registry(version: str, git_sha: str = "unknown") -> Registry:
+    """Return a registry with the process's own metrics and `seawall_build_info`."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    info = Info("seawall_build", "What is running.", registry=registry)
+    python = platform.python_version()
+    info.info({"version": version, "git_sha": git_sha, "python": python})
+    return registry
+
+
+class ConsensusMetrics:
+    """Rounds, commits, leaders and traffic of one replica."""
+
+    def __init__(self, registry: Registry, protocol: str) -> None:
+        """Create the families; `protocol` labels those that compare protocols."""
+
+        def histogram(name: str, text: str) -> Histogram:
+            full = f"seawall_consensus_{name}_seconds"
+            family = Histogram(full, text, ("protocol",), registry=registry, buckets=CONS)
+            return family.labels(protocol=protocol)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"seawall_consensus_{name}", text, registry=registry)
+
+        self.commit_duration = histogram(
+            "commit_duration", "From an own block's proposal to its delivery by a commit."
+        )
+        self.finality = histogram(
+            "finality", "From a batch's submission to this replica to its delivery by a commit."
+        )
+        self.phase_duration = Histogram(
+            "seawall_consensus_phase_duration_seconds",
+            "Time that one step of the replica's work took.",
+            ("protocol", "phase"),
+            registry=registry,
+            buckets=FAST,
+        )
+        self._protocol = protocol
+        self.blocks = Counter(
+            "seawall_consensus_blocks", "Blocks delivered.", ("protocol",), registry=registry
+        ).labels(protocol=protocol)
+        self._transactions = Counter(
+            "seawall_consensus_transactions",
+            "Updates and ordered transactions by outcome.",
+            ("protocol", "outcome"),
+            registry=registry,
+        )
+        self._leaders = Counter(
+            "seawall_consensus_leaders",
+            "Leader slots by how they were decided.",
+            ("protocol", "outcome"),
+            registry=registry,
+        )
+        self.fast_path = Counter(
+            "seawall_consensus_fast_path",
+            "Fast-path statements by outcome.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.byzantine_evidence = Counter(
+            "seawall_consensus_byzantine_evidence",
+            "Proofs of misbehaviour.",
+            ("kind",),
+            registry=registry,
+        )
+        self.round = gauge("round", "Threshold clock round.")
+        self.committed_height = gauge("committed_height", "Index of the last commit.")
+        self.batch_target = gauge(
+            "batch_target_transactions", "Updates that the next block may carry."
+        )
+        self.timeout = gauge("timeout_seconds", "Current leader timeout.")
+        self.validators = Gauge(
+            "seawall_consensus_validators",
+            "Validators by this replica's view.",
+            ("state",),
+            registry=registry,
+        )
+        self.peer_message_bytes = Counter(
+            "seawall_consensus_peer_message_bytes",
+            "Bytes exchanged with other validators.",
+            ("direction", "kind"),
+            registry=registry,
+        )
+        self.mempool = Gauge(
+            "seawall_mempool_transactions",
+            "Updates and transactions that wait for a block.",
+            registry=registry,
+        )
+        self.mempool_rejected = Counter(
+            "seawall_mempool_rejected",
+            "Submissions to consensus that were refused.",
+            ("reason",),
+            registry=registry,
+        )
+
+    def transactions(self, outcome: str) -> Counter:
+        """Return the counter of transactions that ended `committed`, `rejected` or `expired`."""
+        return self._transactions.labels(protocol=self._protocol, outcome=outcome)
+
+    def leaders(self, outcome: str) -> Counter:
+        """Return the counter of leader slots decided `direct`, `indirect` or `skipped`."""
+        return self._leaders.labels(protocol=self._protocol, outcome=outcome)
+
+    def phase(self, name: str) -> Histogram:
+        """Return the histogram of one step: `handle`, `persist`, `verify`."""
+        return self.phase_duration.labels(protocol=self._protocol, phase=name)
+
+
+class LedgerMetrics:
+    """Height, size and speed of one ledger."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.height = Gauge("seawall_ledger_height", "Last commit stored.", registry=registry)
+        self.size_bytes = Gauge(
+            "seawall_ledger_size_bytes", "Bytes of entries stored.", registry=registry
+        )
+        self.fsync_duration = Histogram(
+            "seawall_ledger_fsync_duration_seconds",
+            "Time to make one batch of commits durable.",
+            registry=registry,
+            buckets=FAST,
+        )
+        self.append_duration = Histogram(
+            "seawall_ledger_append_duration_seconds",
+            "Time to execute and store one commit.",
+            registry=registry,
+            buckets=FAST,
+        )
+        self.corrupt_records = Counter(
+            "seawall_ledger_corrupt_records",
+            "Stored records whose bytes do not match their digest.",
+            registry=registry,
+        )
+
+
+class IntegrityMetrics:
+    """Checks and their verdicts."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.verification_duration = Histogram(
+            "seawall_integrity_verification_duration_seconds",
+            "Time of one check.",
+            ("check",),
+            registry=registry,
+            buckets=FAST,
+        )
+        self.verdicts = Counter(
+            "seawall_integrity_verdicts",
+            "Verdicts by check.",
+            ("check", "verdict"),
+            registry=registry,
+        )
+
+
+class IngestMetrics:
+    """Updates on their way in."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.updates = Counter(
+            "seawall_ingest_updates",
+            "Updates by outcome: received, attested, committed, refused.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "seawall_ingest_duration_seconds",
+            "From an update's arrival to its outcome.",
+            ("outcome",),
+            registry=registry,
+            buckets=CONS,
+        )
+        self.update_size_bytes = Histogram(
+            "seawall_ingest_update_size_bytes",
+            "Payload bytes of received updates.",
+            registry=registry,
+            buckets=SIZE,
+        )
+        self.queue_depth = Gauge(
+            "seawall_ingest_queue_depth", "Updates that wait for a batch.", registry=registry
+        )
+
+
+class AggregationMetrics:
+    """Cuts and versions."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.versions = Counter(
+            "seawall_aggregation_versions", "Versions computed.", ("task",), registry=registry
+        )
+        self.cut_duration = Histogram(
+            "seawall_aggregation_cut_duration_seconds",
+            "From a cut's entry to its computed version.",
+            registry=registry,
+            buckets=CONS,
+        )
+        self.selected_updates = Histogram(
+            "seawall_aggregation_selected_updates",
+            "Updates selected by a cut.",
+            registry=registry,
+            buckets=COUNT,
+        )
+        self.staleness_versions = Histogram(
+            "seawall_aggregation_staleness_versions",
+            "Staleness of selected updates.",
+            registry=registry,
+            buckets=(0, *COUNT),
+        )
+
+
+class ChaosMetrics:
+    """Faults that are active in this process."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.fault_active = Gauge(
+            "seawall_chaos_fault_active", "Active faults.", ("fault",), registry=registry
+        )
+        self.injections = Counter(
+            "seawall_chaos_injections",
+            "Faults injected.",
+            ("fault", "actuator", "outcome"),
+            registry=registry,
+        )
+        self.rollbacks = Counter(
+            "seawall_chaos_rollbacks", "Faults that ended, by cause.", ("cause",), registry=registry
+        )
