@@ -1,0 +1,458 @@
+"""Genesis as canonical JSON: what the origin is the hash of.
+
+`encode` writes RFC 8785 JSON; `decode` accepts exactly what `encode` writes, nothing more, and
+names the field of every fault. The origin is `seawall/` and the first 16 hex digits of SHA-256
+over these bytes, so two files that differ in a byte are two chains.
+
+Member names are those of the domain values in camelCase; keys and digests are lower-case hex.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from seawall.crypto.hashing import sha256
+from seawall.crypto.signing import check_public_key
+from seawall.domain.cut import CutPolicy
+from seawall.domain.genesis import (
+    FORMAT_VERSION,
+    Contributor,
+    Genesis,
+    GenesisSite,
+    RuleSpec,
+    Task,
+    TensorSpec,
+)
+from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.errors import LocalError, PeerError
+from seawall.formats.jcs import INTEGER_MAX, JsonInput, JsonValue, canonical, parse_canonical
+
+GENESIS_SIZE_BYTES_MAX: Final = 1 << 24
+SITES_MAX: Final = 128
+TASKS_MAX: Final = 1024
+CONTRIBUTORS_MAX: Final = 1 << 16
+STAKE_MAX: Final = 1 << 32
+PEM_SIZE_BYTES_MAX: Final = 16_384
+
+ROLES: Final = ("contributor", "root")
+"""Roles that a contributor may have."""
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_TEXT: Final = re.compile(r"[ -~]{1,200}")
+_TENSOR: Final = re.compile(r"[!-~]{1,200}")
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
+_COSIGNER: Final = re.compile(r"[!-*,-~]{1,200}")
+_PEM: Final = re.compile(
+    r"-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,64}\n)+-----END CERTIFICATE-----\n"
+)
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
+
+_CONSENSUS_LIMITS: Final = {
+    "wave_length": (3, 5),
+    "leaders_per_round": (1, SITES_MAX),
+    "accept_window": (1, 3),
+    "finality_delay": (3, 16),
+    "gc_depth": (8, 4096),
+    "round_delay_ms_min": (1, 60_000),
+    "round_delay_ms_idle": (1, 600_000),
+    "leader_timeout_ms_initial": (1, 60_000),
+    "leader_timeout_ms_max": (1, 600_000),
+    "block_batches_max": (1, 1024),
+    "block_updates_max": (1, 16_384),
+    "block_transactions_max": (1, 4096),
+    "transaction_size_bytes_max": (256, 65_536),
+    "block_commit_votes_max": (1, 1024),
+    "block_size_bytes_max": (65_536, 1 << 20),
+}
+_ADMISSION_LIMITS: Final = {
+    "payload_size_bytes_max": (1024, 1 << 40),
+    "chunk_size_bytes": (1 << 20, 1 << 20),
+    "seq_window": (1, 1 << 16),
+    "expires_height_ahead_max": (1, 1 << 32),
+    "pin_age_commits_max": (1, 1 << 20),
+    "batch_updates_max": (1, 1024),
+}
+_CUT_LIMITS: Final = {
+    "interval_ms": (1, INTEGER_MAX),
+    "k": (1, INTEGER_MAX),
+    "k_min": (1, INTEGER_MAX),
+    "staleness_max": (0, INTEGER_MAX),
+}
+
+T = TypeVar("T")
+
+
+def encode(genesis: Genesis) -> bytes:
+    """Return the canonical JSON of a genesis.
+
+    What it returns is always accepted by `decode`.
+
+    Raises:
+        LocalError: GENESIS_INVALID with the field, when `decode` would refuse it.
+
+    """
+    data = canonical(_tree(genesis))
+    try:
+        decode(data)
+    except PeerError as fault:
+        raise LocalError("GENESIS_INVALID", fault.hint, field=fault.field) from fault
+    return data
+
+
+def origin(data: bytes) -> str:
+    """Return the name of the chain that these genesis bytes begin."""
+    return f"seawall/{sha256(data).hex()[:16]}"
+
+
+def decode(data: bytes) -> Genesis:
+    """Return the genesis that these canonical bytes describe.
+
+    Raises:
+        PeerError: JSON_* when they are not canonical JSON; GENESIS_MISSING, GENESIS_UNKNOWN,
+            GENESIS_TYPE, GENESIS_RANGE, GENESIS_TEXT, GENESIS_COUNT, GENESIS_DUPLICATE,
+            GENESIS_VERSION or KEY_* with the field.
+
+    """
+    root = _Members(parse_canonical(data, size_max=GENESIS_SIZE_BYTES_MAX), "genesis")
+    root.constant("apiVersion", "seawall.dev/v1")
+    root.constant("kind", "Genesis")
+    spec = root.members("spec")
+    root.end()
+    version = spec.integer("formatVersion", 1, INTEGER_MAX)
+    if version != FORMAT_VERSION:
+        hint = f"this build reads version {FORMAT_VERSION}"
+        raise PeerError("GENESIS_VERSION", hint, field=spec.path("formatVersion"))
+    genesis = Genesis(
+        chain=spec.text("chain", _NAME),
+        sites=spec.each("sites", _site, 1, SITES_MAX),
+        consensus=_consensus(spec.members("consensus")),
+        admission=AdmissionParameters(
+            **_integers(spec.members("admission"), _ADMISSION_LIMITS, whole=True)
+        ),
+        log_key=spec.key("logKey"),
+        root_keys=spec.each("rootKeys", _root_key, 1, 64),
+        root_threshold=spec.integer("rootThreshold", 1, 64),
+        tasks=spec.each("tasks", _task, 0, TASKS_MAX),
+        contributors=spec.each("contributors", _contributor, 0, CONTRIBUTORS_MAX),
+        format_version=version,
+    )
+    spec.end()
+    _check_whole(genesis)
+    return genesis
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def _tree(genesis: Genesis) -> JsonInput:
+    consensus = genesis.consensus
+    limits = {_camel(name): getattr(consensus, name) for name in _CONSENSUS_LIMITS}
+    return {
+        "apiVersion": "seawall.dev/v1",
+        "kind": "Genesis",
+        "spec": {
+            "formatVersion": genesis.format_version,
+            "chain": genesis.chain,
+            "sites": [_site_tree(site) for site in genesis.sites],
+            "consensus": {"protocol": consensus.protocol, **limits},
+            "admission": {
+                _camel(name): getattr(genesis.admission, name) for name in _ADMISSION_LIMITS
+            },
+            "logKey": genesis.log_key.hex(),
+            "rootKeys": [key.hex() for key in genesis.root_keys],
+            "rootThreshold": genesis.root_threshold,
+            "tasks": [task_tree(task) for task in genesis.tasks],
+            "contributors": [
+                {"name": one.name, "publicKey": one.public_key.hex(), "roles": list(one.roles)}
+                for one in genesis.contributors
+            ],
+        },
+    }
+
+
+def task_tree(task: Task) -> dict[str, JsonInput]:
+    """Return a task as it stands in genesis, ready for `canonical`."""
+    return {
+        "name": task.name,
+        "rule": {
+            "name": task.rule.name,
+            "version": task.rule.version,
+            "parameters": dict(task.rule.parameters),
+        },
+        "gridBits": task.grid_bits,
+        "tensors": [{"name": one.name, "shape": list(one.shape)} for one in task.tensors],
+        "headerSizeBytes": task.header_size_bytes,
+        "payloadSizeBytes": task.payload_size_bytes,
+        "basePayloadDigest": task.base_payload_digest.hex(),
+        "cut": {
+            "intervalMs": task.cut.interval_ms,
+            "k": task.cut.k,
+            "kMin": task.cut.k_min,
+            "stalenessMax": task.cut.staleness_max,
+            "rootRequired": task.cut.root_required,
+        },
+    }
+
+
+def _site_tree(site: GenesisSite) -> dict[str, JsonInput]:
+    return {
+        "name": site.name,
+        "zone": site.zone,
+        "stake": site.stake,
+        "consensusKey": site.consensus_key.hex(),
+        "cosignerName": site.cosigner_name,
+        "cosignerKey": site.cosigner_key.hex(),
+        "tlsCertificatePem": site.tls_certificate_pem,
+        "peerAddress": site.peer_address,
+        "clientAddress": site.client_address,
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+class _Members:
+    """The members of one JSON object; each is taken once, and none may be left over."""
+
+    def __init__(self, value: JsonValue, place: str) -> None:
+        if not isinstance(value, dict):
+            raise PeerError("GENESIS_TYPE", "expected an object", field=place)
+        self._left = dict(value)
+        self._place = place
+
+    def path(self, name: str) -> str:
+        return f"{self._place}.{name}"
+
+    def take(self, name: str) -> JsonValue:
+        if name not in self._left:
+            raise PeerError("GENESIS_MISSING", "this member is required", field=self.path(name))
+        return self._left.pop(name)
+
+    def end(self) -> None:
+        if self._left:
+            # Their names come from outside and are not repeated.
+            hint = "remove the members that this version does not know"
+            raise PeerError("GENESIS_UNKNOWN", hint, field=self._place)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._left))
+
+    def members(self, name: str) -> "_Members":
+        return _Members(self.take(name), self.path(name))
+
+    def constant(self, name: str, wanted: str) -> None:
+        if self.take(name) != wanted:
+            raise PeerError("GENESIS_VERSION", f"expected {wanted}", field=self.path(name))
+
+    def integer(self, name: str, least: int, most: int) -> int:
+        return _integer(self.take(name), self.path(name), least, most)
+
+    def flag(self, name: str) -> bool:
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise PeerError("GENESIS_TYPE", "expected true or false", field=self.path(name))
+        return value
+
+    def text(self, name: str, pattern: re.Pattern[str]) -> str:
+        return _text(self.take(name), self.path(name), pattern)
+
+    def hexadecimal(self, name: str, size_bytes: int) -> bytes:
+        return _hexadecimal(self.take(name), self.path(name), size_bytes)
+
+    def key(self, name: str) -> bytes:
+        key = self.hexadecimal(name, 32)
+        check_public_key(key, field=self.path(name))
+        return key
+
+    def each(
+        self, name: str, read: Callable[[JsonValue, str], T], least: int, most: int
+    ) -> tuple[T, ...]:
+        place = self.path(name)
+        value = self.take(name)
+        if not isinstance(value, list):
+            raise PeerError("GENESIS_TYPE", "expected an array", field=place)
+        if not least <= len(value) <= most:
+            raise PeerError("GENESIS_COUNT", f"give {least} to {most} elements", field=place)
+        return tuple(read(element, f"{place}[{at}]") for at, element in enumerate(value))
+
+
+def _integer(value: JsonValue, place: str, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise PeerError("GENESIS_TYPE", "expected an integer", field=place)
+    if not least <= value <= most:
+        raise PeerError("GENESIS_RANGE", f"choose {least} to {most}", field=place)
+    return value
+
+
+def _text(value: JsonValue, place: str, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str):
+        raise PeerError("GENESIS_TYPE", "expected a string", field=place)
+    if len(value) > PEM_SIZE_BYTES_MAX or pattern.fullmatch(value) is None:
+        raise PeerError("GENESIS_TEXT", f"expected the form {pattern.pattern}", field=place)
+    return value
+
+
+def _hexadecimal(value: JsonValue, place: str, size_bytes: int) -> bytes:
+    digits = _text(value, place, _HEX)
+    if len(digits) != 2 * size_bytes:
+        raise PeerError("GENESIS_TEXT", f"give {size_bytes} bytes in hex", field=place)
+    return bytes.fromhex(digits)
+
+
+def _integers(
+    members: _Members, limits: dict[str, tuple[int, int]], *, whole: bool = False
+) -> dict[str, int]:
+    """Return the integers named by `limits`; `whole` says that nothing else may stand there."""
+    values = {
+        name: members.integer(_camel(name), least, most) for name, (least, most) in limits.items()
+    }
+    if whole:
+        members.end()
+    return values
+
+
+def _address(members: _Members, name: str) -> str:
+    address = members.text(name, _ADDRESS)
+    port = int(address.rpartition(":")[2])
+    _integer(port, members.path(name), 1, 65_535)
+    return address
+
+
+def _site(value: JsonValue, place: str) -> GenesisSite:
+    members = _Members(value, place)
+    site = GenesisSite(
+        name=members.text("name", _NAME),
+        zone=members.text("zone", _NAME),
+        stake=members.integer("stake", 1, STAKE_MAX),
+        consensus_key=members.key("consensusKey"),
+        cosigner_name=members.text("cosignerName", _COSIGNER),
+        cosigner_key=members.key("cosignerKey"),
+        tls_certificate_pem=members.text("tlsCertificatePem", _PEM),
+        peer_address=_address(members, "peerAddress"),
+        client_address=_address(members, "clientAddress"),
+    )
+    members.end()
+    return site
+
+
+def _consensus(members: _Members) -> ConsensusParameters:
+    protocol = members.text("protocol", _NAME)
+    values = _integers(members, _CONSENSUS_LIMITS, whole=True)
+    parameters = ConsensusParameters(protocol=protocol, **values)
+    delay = parameters.finality_delay
+    if delay < max(parameters.wave_length, parameters.accept_window + 2):
+        hint = "choose at least the wave length and the accept window plus two"
+        raise PeerError("GENESIS_RANGE", hint, field=members.path("finalityDelay"))
+    if parameters.gc_depth <= parameters.accept_window + delay + 2:
+        hint = "choose more than accept window, finality delay and two together"
+        raise PeerError("GENESIS_RANGE", hint, field=members.path("gcDepth"))
+    if parameters.leader_timeout_ms_max < parameters.leader_timeout_ms_initial:
+        hint = "choose at least the initial timeout"
+        raise PeerError("GENESIS_RANGE", hint, field=members.path("leaderTimeoutMsMax"))
+    return parameters
+
+
+def _root_key(value: JsonValue, place: str) -> bytes:
+    key = _hexadecimal(value, place, 32)
+    check_public_key(key, field=place)
+    return key
+
+
+def _tensor(value: JsonValue, place: str) -> TensorSpec:
+    members = _Members(value, place)
+    name = members.text("name", _TENSOR)
+    shape = members.each("shape", lambda one, at: _integer(one, at, 1, 1 << 32), 0, 8)
+    members.end()
+    return TensorSpec(name=name, shape=shape)
+
+
+def _rule(members: _Members) -> RuleSpec:
+    name = members.text("name", _NAME)
+    version = members.integer("version", 1, 1 << 16)
+    given = members.members("parameters")
+    parameters = tuple(
+        (one, given.integer(one, -INTEGER_MAX, INTEGER_MAX)) for one in given.names()
+    )
+    members.end()
+    return RuleSpec(name=name, version=version, parameters=parameters)
+
+
+def _cut(members: _Members) -> CutPolicy:
+    values = _integers(members, _CUT_LIMITS)
+    required = members.flag("rootRequired")
+    members.end()
+    try:
+        return CutPolicy(root_required=required, **values)
+    except LocalError as fault:
+        field = members.path(_camel(fault.field or ""))
+        raise PeerError("GENESIS_RANGE", fault.hint, field=field) from fault
+
+
+def _task(value: JsonValue, place: str) -> Task:
+    members = _Members(value, place)
+    task = Task(
+        name=members.text("name", _NAME),
+        rule=_rule(members.members("rule")),
+        grid_bits=members.integer("gridBits", 0, 30),
+        tensors=members.each("tensors", _tensor, 1, 4096),
+        header_size_bytes=members.integer("headerSizeBytes", 2, 8 << 20),
+        payload_size_bytes=members.integer("payloadSizeBytes", 10, 1 << 40),
+        base_payload_digest=members.hexadecimal("basePayloadDigest", 32),
+        cut=_cut(members.members("cut")),
+    )
+    members.end()
+    _check_unique([one.name for one in task.tensors], f"{place}.tensors")
+    return task
+
+
+def _role(value: JsonValue, place: str) -> str:
+    role = _text(value, place, _NAME)
+    if role not in ROLES:
+        raise PeerError("GENESIS_TEXT", f"choose among {', '.join(ROLES)}", field=place)
+    return role
+
+
+def _contributor(value: JsonValue, place: str) -> Contributor:
+    members = _Members(value, place)
+    contributor = Contributor(
+        name=members.text("name", _TEXT),
+        public_key=members.key("publicKey"),
+        roles=members.each("roles", _role, 1, len(ROLES)),
+    )
+    members.end()
+    _check_unique(contributor.roles, f"{place}.roles")
+    return contributor
+
+
+# --- rules over the whole ------------------------------------------------------------------------
+
+
+def _check_whole(genesis: Genesis) -> None:
+    """Refuse what each part allows and the whole does not."""
+    sites = genesis.sites
+    keys = [key for site in sites for key in (site.consensus_key, site.cosigner_key)]
+    _check_unique([*keys, genesis.log_key], "genesis.spec.sites[].consensusKey")
+    _check_unique([site.name for site in sites], "genesis.spec.sites[].name")
+    _check_unique([site.cosigner_name for site in sites], "genesis.spec.sites[].cosignerName")
+    pems = [site.tls_certificate_pem for site in sites]
+    _check_unique(pems, "genesis.spec.sites[].tlsCertificatePem")
+    _check_unique(genesis.root_keys, "genesis.spec.rootKeys")
+    _check_unique([task.name for task in genesis.tasks], "genesis.spec.tasks[].name")
+    people = genesis.contributors
+    _check_unique([one.public_key for one in people], "genesis.spec.contributors[].publicKey")
+    if genesis.root_threshold > len(genesis.root_keys):
+        hint = "choose at most the number of root keys"
+        raise PeerError("GENESIS_RANGE", hint, field="genesis.spec.rootThreshold")
+    if genesis.consensus.leaders_per_round > len(sites):
+        hint = "choose at most the number of sites"
+        raise PeerError("GENESIS_RANGE", hint, field="genesis.spec.consensus.leadersPerRound")
+
+
+def _check_unique(values: list[T] | tuple[T, ...], place: str) -> None:
+    if len(dict.fromkeys(values)) != len(values):
+        raise PeerError("GENESIS_DUPLICATE", "each of these stands once", field=place)
