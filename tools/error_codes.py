@@ -20,6 +20,7 @@ PAGE = ROOT / "docs" / "errors.md"
 AREAS = {
     "AGG": "Aggregation and versions",
     "ATTEST": "Attestations and batch certificates",
+    "BATCH": "Batches and their certificates",
     "BLOCK": "Block codec and DAG rules",
     "CHUNK": "Chunks of a payload",
     "CLI": "Command line",
