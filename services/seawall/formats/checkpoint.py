@@ -18,6 +18,9 @@ from seawall.formats.signed_note import decode_base64, encode_base64, is_key_nam
 SIZE_MAX: Final = 2**63 - 1
 """Most leaves a tree may have."""
 
+ORIGIN_BYTES_MAX: Final = 255
+"""Longest origin in UTF-8: what the cosignatures of later suites can name."""
+
 _LINES: Final = 3
 _SIZE_DIGITS_MAX: Final = len(str(SIZE_MAX))
 
@@ -26,7 +29,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """The state of a log at one size."""
 
     origin: str
-    """Name of the log, and of its key: no spaces, no '+', not empty."""
+    """Name of the log, and of its key: no spaces, no '+', 1 to 255 bytes of UTF-8."""
     size: int
     """Number of leaves, 0 to 2^63 - 1."""
     root: bytes
@@ -34,7 +37,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     def body(self) -> bytes:
         """Return the three lines that are signed and cosigned."""
-        assert is_key_name(self.origin), "an origin has no spaces and no '+'"
+        assert _is_origin(self.origin), "an origin is a key name of at most 255 bytes"
         assert 0 <= self.size <= SIZE_MAX, "a tree has at most 2^63 - 1 leaves"
         assert len(self.root) == DIGEST_BYTES, "a root is 32 bytes"
         return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n".encode()
@@ -46,7 +49,7 @@ def parse_body(body: bytes) -> Checkpoint:
     Raises PeerError:
         LOG_CHECKPOINT_LINES: fewer than three lines, or no newline at the end.
         LOG_CHECKPOINT_EXTENSION: more than three lines.
-        LOG_CHECKPOINT_ORIGIN: empty, with spaces or '+', or not UTF-8.
+        LOG_CHECKPOINT_ORIGIN: empty, over 255 bytes, with spaces or '+', or not UTF-8.
         LOG_CHECKPOINT_SIZE: not a decimal number without leading zeros up to 2^63 - 1.
         LOG_CHECKPOINT_ROOT: not base64 of 32 bytes, or not the empty root at size 0.
     """
@@ -86,6 +89,11 @@ def _parse_origin(line: bytes) -> str:
         origin = line.decode()
     except UnicodeDecodeError:
         origin = ""
-    if not is_key_name(origin):
-        raise PeerError("LOG_CHECKPOINT_ORIGIN", "no spaces, no '+', not empty", field="origin")
+    if not _is_origin(origin):
+        raise PeerError("LOG_CHECKPOINT_ORIGIN", "1 to 255 bytes, no space, no +", field="origin")
     return origin
+
+
+def _is_origin(origin: str) -> bool:
+    """Return whether the text may name a log."""
+    return is_key_name(origin) and len(origin.encode()) <= ORIGIN_BYTES_MAX
