@@ -42,7 +42,9 @@ def quantise(values: Reals, grid_bits: int) -> tuple[Integers, int]:
     wide = values.astype(np.float64)
     if not np.isfinite(wide).all():
         raise LocalError("FXP_NON_FINITE", "training diverged: values must be finite")
-    scaled = np.rint(np.ldexp(wide, grid_bits))
+    # Far outside the range scaling could overflow, so such values are brought near it first.
+    bound = np.ldexp(2.0 * VALUE_MAX, -grid_bits)
+    scaled = np.rint(np.ldexp(np.clip(wide, -bound, bound), grid_bits))
     saturated = int(np.count_nonzero(np.abs(scaled) > VALUE_MAX))
     return np.clip(scaled, -VALUE_MAX, VALUE_MAX).astype(np.int32), saturated
 

@@ -20,7 +20,7 @@ TEST_COUNT = 360
 CLIENT_EXAMPLES_MIN = 5
 """A client with fewer images than this could not form a minibatch worth the name."""
 
-DRAWS_MAX = 1000
+DRAWS_MAX = 100
 """Draws of a split before giving up; with the default settings one to three are usual."""
 
 
