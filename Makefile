@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
 # The first CPython >= 3.11 on the path; name another with `make PYTHON=...`.
@@ -46,7 +47,7 @@ $(DEVELOPMENT): requirements-dev.lock | $(BIN)/python
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@ $(RUNTIME)
 
-$(STUBS): $(PROTOS) tools/build_stubs.py | $(RUNTIME)
+$(STUBS): $(PROTOS) tools/build_stubs.py $(RUNTIME)
 	@echo "set-up: Python modules from proto/"
 	@$(BIN)/python tools/build_stubs.py
 	@touch $@
