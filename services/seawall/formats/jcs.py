@@ -4,12 +4,15 @@ What is hashed as JSON (genesis, submissions, ledger entries) is hashed in this 
 refused outright, so the one hard part of RFC 8785, number formatting, never arises.
 
 Speed: a value without floats whose member names are ASCII has one canonical form that a plain
-sorted encoder writes too, so the common path is that encoder. Reading checks that re-encoding
-gives the same bytes; this alone rules out duplicate names, white space and odd escapes. Everything
-else takes the exact scanner, which names the offset of the fault.
+sorted encoder writes too, so the common path is that encoder. Reading decodes fast and checks that
+re-encoding gives the same bytes; this alone rules out names given twice, white space and odd
+escapes. Whatever the fast way cannot settle takes the exact scanner, which names the offset of the
+fault.
 """
 
 import enum
+import json
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -35,6 +38,10 @@ _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _decode: Final = msgspec.json.Decoder().decode
 _SCALARS: Final = (int, str, bool, type(None))
 _CONTAINERS: Final = (list, tuple, dict)
+
+
+class _NameTwiceError(Exception):
+    """An object gives one name twice; the exact scanner then says where."""
 
 
 class _Fast(enum.Enum):
@@ -79,9 +86,9 @@ def parse_strict(
 
     """
     value = _parse_fast(data, size_max, depth_max)
-    if value is _Fast.UNDECIDED:
-        return scan(data, depth_max=depth_max, floats=floats)
-    return value
+    if value is not _Fast.UNDECIDED and (_encode(value) == data or _names_are_unique(data)):
+        return value
+    return scan(data, depth_max=depth_max, floats=floats)
 
 
 def parse_canonical(data: bytes, *, size_max: int, depth_max: int = DEPTH_MAX) -> JsonValue:
@@ -92,7 +99,7 @@ def parse_canonical(data: bytes, *, size_max: int, depth_max: int = DEPTH_MAX) -
 
     """
     value = _parse_fast(data, size_max, depth_max)
-    if value is not _Fast.UNDECIDED:
+    if value is not _Fast.UNDECIDED and _encode(value) == data:
         return value
     value = scan(data, depth_max=min(depth_max, DEPTH_MAX))
     expected = canonical(value)
@@ -104,16 +111,34 @@ def parse_canonical(data: bytes, *, size_max: int, depth_max: int = DEPTH_MAX) -
 
 
 def _parse_fast(data: bytes, size_max: int, depth_max: int) -> JsonValue | Literal[_Fast.UNDECIDED]:
-    """Return the value when the text is canonical and its names are ASCII."""
+    """Return the value of well-formed JSON without floats whose names are ASCII.
+
+    The decoder is strict about everything but names given twice: the last one wins.
+    """
     if len(data) > size_max:
         raise PeerError("JSON_SIZE", f"send at most {size_max} bytes", offset=size_max)
     try:
         value: JsonValue = _decode(data)
-        if _is_plain(value, depth_max) and _encode(value) == data:
-            return value
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    return _Fast.UNDECIDED
+        return _Fast.UNDECIDED
+    return value if _is_plain(value, depth_max) else _Fast.UNDECIDED
+
+
+def _names_are_unique(data: bytes) -> bool:
+    """Return whether no object of a well-formed JSON text gives one name twice."""
+    try:
+        json.loads(data.decode(), object_pairs_hook=_members_once)
+    except _NameTwiceError:
+        return False
+    return True
+
+
+def _members_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the members of an object, each given once."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _NameTwiceError
+    return members
 
 
 def _is_plain(value: object, depth_left: int) -> bool:
@@ -125,16 +150,18 @@ def _is_plain(value: object, depth_left: int) -> bool:
         return True
     if type(value) is int:
         return -INTEGER_MAX <= value <= INTEGER_MAX
-    if type(value) is dict and depth_left:
-        for name, member in value.items():
-            if type(name) is not str or not name.isascii():
-                return False
-            if type(member) is not str and not _is_plain(member, depth_left - 1):
-                return False
-        return True
-    if (type(value) is list or type(value) is tuple) and depth_left:
-        return all(_is_plain(element, depth_left - 1) for element in value)
-    return False
+    if depth_left == 0:
+        return False
+    parts: Iterable[object]
+    if type(value) is dict:
+        if not all(type(name) is str and name.isascii() for name in value):
+            return False
+        parts = value.values()
+    elif type(value) is list or type(value) is tuple:
+        parts = value
+    else:
+        return False
+    return all(_is_plain(part, depth_left - 1) for part in parts)
 
 
 def _check(value: object, path: str, depth_left: int) -> None:
@@ -149,11 +176,18 @@ def _check(value: object, path: str, depth_left: int) -> None:
         raise LocalError("JSON_TYPE", "use None, bool, int, str, list or dict", field=path)
     if depth_left == 0:
         raise LocalError("JSON_DEPTH", f"nest at most {DEPTH_MAX} containers", field=path)
+    for step, part in _parts(value, path):
+        _check(part, f"{path}{step}", depth_left - 1)
+
+
+def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
+    """Yield the parts of a container with the step of a path that leads to each."""
     if isinstance(value, dict):
         for name, member in value.items():
             if type(name) is not str:
                 raise LocalError("JSON_TYPE", "use str for member names", field=path)
-            _check(member, f"{path}.{name}", depth_left - 1)
-    elif isinstance(value, (list, tuple)):
+            yield f".{name}", member
+    else:
+        assert isinstance(value, (list, tuple))  # no other container gets here
         for at, element in enumerate(value):
-            _check(element, f"{path}[{at}]", depth_left - 1)
+            yield f"[{at}]", element

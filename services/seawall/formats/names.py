@@ -1,8 +1,9 @@
 """Names in manifests and tensor headers: which ones are safe to show, sort and compare.
 
 A name is text in Unicode normalisation form C without control, format (so no bidirectional
-override), private or unassigned characters. The tables are those of Unicode 3.2, frozen in the
-standard library, so that every site judges a name alike whatever its Python version.
+override), private or unassigned characters, and without any space but the plain one. The tables
+are those of Unicode 3.2, frozen in the standard library, so that every site judges a name alike
+whatever its Python version.
 """
 
 import unicodedata
@@ -12,7 +13,7 @@ NAME_BYTES_MAX: Final = 255
 """The longest name in bytes of UTF-8: what common file systems allow for one component."""
 
 _UNICODE: Final = unicodedata.ucd_3_2_0
-_HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+_HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs")
 
 
 def name_fault(name: str) -> str | None:
@@ -20,8 +21,8 @@ def name_fault(name: str) -> str | None:
     if not name:
         return "give a name that is not empty"
     if not name.isascii():
-        if any(_UNICODE.category(letter) in _HIDDEN_CATEGORIES for letter in name):
-            return "use visible characters of Unicode 3.2 only"
+        if any(_UNICODE.category(letter) in _HIDDEN_CATEGORIES for letter in name if letter != " "):
+            return "use visible characters of Unicode 3.2 and plain spaces only"
         if _UNICODE.normalize("NFC", name) != name:
             return "use Unicode normalisation form C"
     elif not name.isprintable():

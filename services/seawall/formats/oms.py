@@ -22,6 +22,9 @@ PREDICATE_TYPE: Final = "https://model_signing/signature/v1.0"
 CHUNK_SIZE: Final = 2**20
 """Bytes in every chunk but the last, which holds 1 to 1 MiB."""
 
+_ALGORITHM: Final = f"sha256-sharded-{CHUNK_SIZE}"
+"""How the stock verifier calls a plain SHA-256 of one shard; it compares this name too."""
+
 _SERIALIZATION: Final[dict[str, jcs.JsonValue]] = {
     "allow_symlinks": False,
     "hash_type": "sha256",
@@ -77,7 +80,7 @@ def manifest(name: str, digests: Sequence[bytes], size: int) -> bytes:
     if size < 1 or chunk_count(size) != len(digests):
         raise LocalError("STMT_SHARDS", "give one digest per chunk of 1 MiB", field="size")
     resources: list[jcs.JsonValue] = [
-        {"algorithm": "sha256", "digest": digest.hex(), "name": shard}
+        {"algorithm": _ALGORITHM, "digest": digest.hex(), "name": shard}
         for shard, digest in zip(_shard_names(name, size), digests, strict=True)
     ]
     predicate: dict[str, jcs.JsonValue] = {
@@ -112,8 +115,8 @@ def parse_manifest(data: bytes, *, size_max: int) -> Manifest:
     for at, resource in enumerate(resources):
         field = f"predicate.resources[{at}]"
         entry = intoto.members(resource, field, required=("algorithm", "digest", "name"))
-        if entry["algorithm"] != "sha256":
-            raise PeerError("STMT_DIGEST", "use sha256", field=f"{field}.algorithm")
+        if entry["algorithm"] != _ALGORITHM:
+            raise PeerError("STMT_DIGEST", f"use {_ALGORITHM}", field=f"{field}.algorithm")
         digests.append(intoto.hex_digest(entry["digest"], f"{field}.digest"))
         last = at == len(resources) - 1
         end = _shard_end(entry["name"], name, end, last=last, field=f"{field}.name")

@@ -13,14 +13,14 @@ Source: safetensors format description, README of huggingface/safetensors.
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from seawall.errors import LocalError, PeerError
 from seawall.formats import jcs
+from seawall.formats.dtypes import BITS, BYTE_BITS, Array, first_refused, name_of, view
 from seawall.formats.names import name_fault
 
 LENGTH_BYTES: Final = 8
@@ -31,81 +31,8 @@ RANK_MAX: Final = 8
 ALIGNMENT_BYTES: Final = 8
 METADATA: Final = "__metadata__"
 _DEPTH_MAX: Final = 3
-_BYTE_BITS: Final = 8
 _OFFSETS: Final = 2
-_BLOCK_BYTES: Final = 2**20
 _MEMBERS: Final = {"data_offsets", "dtype", "shape"}
-
-BITS: Final[Mapping[str, int]] = {
-    "BOOL": 8,
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-    "U8": 8,
-    "I8": 8,
-    "F8_E5M2": 8,
-    "F8_E4M3": 8,
-    "F8_E8M0": 8,
-    "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "C64": 64,
-    "F64": 64,
-    "I64": 64,
-    "U64": 64,
-}
-"""Bits of one element of each dtype of the format."""
-
-_NUMPY: Final[Mapping[str, str]] = {
-    "BOOL": "|b1",
-    "U8": "|u1",
-    "I8": "|i1",
-    "I16": "<i2",
-    "U16": "<u2",
-    "F16": "<f2",
-    "I32": "<i4",
-    "U32": "<u4",
-    "F32": "<f4",
-    "C64": "<c8",
-    "F64": "<f8",
-    "I64": "<i8",
-    "U64": "<u8",
-}
-_DTYPES: Final[Mapping[str, str]] = {text: name for name, text in _NUMPY.items()}
-_RAW: Final[Mapping[int, str]] = {8: "|u1", 16: "<u2"}
-
-
-class _Pattern(NamedTuple):
-    """Which elements to refuse, judged on their bits: those with bits & mask == value."""
-
-    raw: str
-    mask: int
-    value: int
-    inverted: bool = False
-
-
-_REFUSED: Final[Mapping[str, _Pattern]] = {
-    "BOOL": _Pattern("|u1", 0xFE, 0, inverted=True),
-    "F8_E5M2": _Pattern("|u1", 0x7C, 0x7C),
-    "F8_E4M3": _Pattern("|u1", 0x7F, 0x7F),
-    "F8_E8M0": _Pattern("|u1", 0xFF, 0xFF),
-    "F8_E4M3FNUZ": _Pattern("|u1", 0xFF, 0x80),
-    "F8_E5M2FNUZ": _Pattern("|u1", 0xFF, 0x80),
-    "F16": _Pattern("<u2", 0x7C00, 0x7C00),
-    "BF16": _Pattern("<u2", 0x7F80, 0x7F80),
-    "F32": _Pattern("<u4", 0x7F800000, 0x7F800000),
-    "C64": _Pattern("<u4", 0x7F800000, 0x7F800000),
-    "F64": _Pattern("<u8", 0x7FF0 << 48, 0x7FF0 << 48),
-}
-"""Bits of NaN and infinity by dtype; F4 and F6 have neither."""
-
-Array: TypeAlias = npt.NDArray[Any]
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -142,30 +69,38 @@ class Header(msgspec.Struct, frozen=True):
     data_offset: int
 
 
-def parse(data: bytes | memoryview) -> Header:
+def parse(data: bytes | memoryview, *, header_bytes_max: int = HEADER_BYTES_MAX) -> Header:
     """Return the header of a whole file.
+
+    Args:
+        data: the file.
+        header_bytes_max: the longest JSON header to read.
 
     Raises:
         PeerError: as `parse_header`.
 
     """
-    view = memoryview(data)
-    length = int.from_bytes(view[:LENGTH_BYTES], "little")
-    return parse_header(bytes(view[: LENGTH_BYTES + min(length, HEADER_BYTES_MAX)]), len(view))
+    whole = memoryview(data)
+    length = int.from_bytes(whole[:LENGTH_BYTES], "little")
+    prefix = bytes(whole[: LENGTH_BYTES + min(length, header_bytes_max)])
+    return parse_header(prefix, len(whole), header_bytes_max=header_bytes_max)
 
 
-def parse_header(prefix: bytes, file_size: int) -> Header:
+def parse_header(
+    prefix: bytes, file_size: int, *, header_bytes_max: int = HEADER_BYTES_MAX
+) -> Header:
     """Return the header at the beginning of a file.
 
     Args:
         prefix: the first bytes of the file, at least up to the end of the header.
         file_size: bytes in the whole file.
+        header_bytes_max: the longest JSON header to read.
 
     Raises:
-        PeerError: ST_* or JSON_* with the offset in the file.
+        PeerError: ST_* with the offset in the file.
 
     """
-    text = _header_text(prefix, file_size)
+    text = _header_text(prefix, file_size, header_bytes_max)
     document = _document(text)
     metadata = _metadata(document.pop(METADATA, {}))
     tensors = [_tensor(name, value, text) for name, value in document.items()]
@@ -186,9 +121,10 @@ def tensor_views(data: bytes | memoryview, header: Header) -> dict[str, Array]:
         header: its header.
 
     """
-    view = memoryview(data)[header.data_offset :].toreadonly()
+    content = memoryview(data)[header.data_offset :].toreadonly()
     return {
-        tensor.name: _view(view[tensor.start : tensor.end], tensor) for tensor in header.tensors
+        tensor.name: view(content[tensor.start : tensor.end], tensor.dtype, tensor.shape)
+        for tensor in header.tensors
     }
 
 
@@ -200,12 +136,9 @@ def check_values(data: bytes | memoryview, header: Header) -> None:
             other than 0 and 1, with the offset of the first such element.
 
     """
-    view = memoryview(data)[header.data_offset :]
+    content = memoryview(data)[header.data_offset :]
     for tensor in header.tensors:
-        pattern = _REFUSED.get(tensor.dtype)
-        if pattern is None:
-            continue
-        at = _first_refused(view[tensor.start : tensor.end], pattern)
+        at = first_refused(content[tensor.start : tensor.end], tensor.dtype)
         if at is None:
             continue
         offset = header.data_offset + tensor.start + at
@@ -238,7 +171,7 @@ def encode(
     for name in sorted(tensors, key=str.encode):
         array = np.asarray(tensors[name])
         little = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
-        dtype = _DTYPES.get(little.dtype.str)
+        dtype = name_of(little.dtype)
         if dtype is None:
             raise LocalError("ST_DTYPE", "convert to a dtype of the format", field=name)
         pieces.append(little.tobytes())
@@ -265,13 +198,13 @@ def encode(
     return b"".join((prefix, *pieces))
 
 
-def _header_text(prefix: bytes, file_size: int) -> bytes:
+def _header_text(prefix: bytes, file_size: int, size_max: int) -> bytes:
     """Return the JSON text of the header with its padding."""
     if file_size < LENGTH_BYTES or len(prefix) < LENGTH_BYTES:
         raise PeerError("ST_TRUNCATED", "send the header length, 8 bytes", offset=len(prefix))
     size = int.from_bytes(prefix[:LENGTH_BYTES], "little")
-    if not 0 < size <= HEADER_BYTES_MAX:
-        hint = f"send a header of 1 to {HEADER_BYTES_MAX} bytes"
+    if not 0 < size <= size_max:
+        hint = f"send a header of 1 to {size_max} bytes"
         raise PeerError("ST_HEADER_SIZE", hint, offset=0)
     text = prefix[LENGTH_BYTES : LENGTH_BYTES + size]
     if len(text) < size or LENGTH_BYTES + size > file_size:
@@ -288,12 +221,9 @@ def _header_text(prefix: bytes, file_size: int) -> bytes:
 def _document(text: bytes) -> dict[str, jcs.JsonValue]:
     """Return the JSON object of a header."""
     try:
-        document = jcs.parse_strict(
-            text.rstrip(b" "), size_max=HEADER_BYTES_MAX, depth_max=_DEPTH_MAX
-        )
+        document = jcs.parse_strict(text.rstrip(b" "), size_max=len(text), depth_max=_DEPTH_MAX)
     except PeerError as error:
-        assert error.offset is not None  # every error of the scanner has one
-        offset = LENGTH_BYTES + error.offset
+        offset = LENGTH_BYTES + (error.offset or 0)
         if error.code == "JSON_DUPLICATE_KEY":
             raise PeerError("ST_NAME_TWICE", "give each name once", offset=offset) from None
         raise PeerError("ST_HEADER_JSON", error.hint, offset=offset) from None
@@ -336,11 +266,11 @@ def _tensor(name: str, value: jcs.JsonValue, text: bytes) -> Tensor:
         hint = "send dimensions whose product, zeros aside, is addressable"
         raise PeerError("ST_SHAPE", hint, offset=_offset(name, text))
     size_bits = math.prod(shape) * BITS[dtype]
-    if size_bits % _BYTE_BITS:
+    if size_bits % BYTE_BITS:
         hint = "pack sub-byte elements into whole bytes"
         raise PeerError("ST_SUB_BYTE", hint, offset=_offset(name, text))
     start, end = offsets
-    if (end - start) * _BYTE_BITS != size_bits:
+    if (end - start) * BYTE_BITS != size_bits:
         hint = "give each tensor the bytes of its shape and dtype"
         raise PeerError("ST_LENGTH", hint, offset=_offset(name, text))
     return Tensor(name, dtype, shape, start, end)
@@ -374,24 +304,3 @@ def _check_layout(tensors: list[Tensor], data_offset: int, file_size: int) -> No
         raise PeerError("ST_TRUNCATED", "send the bytes of every tensor", offset=file_size)
     if data_offset + end < file_size:
         raise PeerError("ST_TAIL", "send nothing after the last tensor", offset=data_offset + end)
-
-
-def _view(data: memoryview, tensor: Tensor) -> Array:
-    """Return the elements of one tensor in place."""
-    bits = BITS[tensor.dtype]
-    if bits < _BYTE_BITS:
-        return np.ndarray((len(data),), "|u1", data)
-    return np.ndarray(tensor.shape, _NUMPY.get(tensor.dtype) or _RAW[bits], data)
-
-
-def _first_refused(data: memoryview, pattern: _Pattern) -> int | None:
-    """Return the byte offset of the first element that matches the pattern, or None."""
-    width = np.dtype(pattern.raw).itemsize
-    for start in range(0, len(data), _BLOCK_BYTES):
-        block = np.frombuffer(data[start : start + _BLOCK_BYTES], pattern.raw)
-        refused = (block & block.dtype.type(pattern.mask)) == block.dtype.type(pattern.value)
-        if pattern.inverted:
-            refused = ~refused
-        if refused.any():
-            return start + int(refused.argmax()) * width
-    return None

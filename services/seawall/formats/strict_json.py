@@ -8,10 +8,12 @@ decoder first.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from seawall.errors import PeerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonInput: TypeAlias = (
@@ -208,8 +210,6 @@ class _Scanner:
         if len(digits) > _INTEGER_DIGITS_MAX or int(digits) > INTEGER_MAX:
             hint = "send integers within +-(2**53 - 1)"
             raise PeerError("JSON_INTEGER_RANGE", hint, offset=start)
-        if token[0] == b"-0":
-            raise PeerError("JSON_NUMBER", "send zero without a sign", offset=start)
         return int(token[0])
 
     def _float(self, text: bytes, start: int) -> float:
