@@ -44,15 +44,32 @@ def test_order_of_arrival_does_not_matter(
     assert tuple(first.filtered[i] for i in places) == second.filtered
 
 
-@pytest.mark.parametrize("name", DEFENCES)
-def test_a_defence_resists_what_turns_the_mean_around(name: str) -> None:
+def turned_around(name: str) -> float:
+    """Return how far a rule goes along the truth, under an attack that reverses the mean."""
     cut, truth = attacked_cut(), direction()
     head = np.zeros(truth.size, dtype=np.int32)
-    undefended = aggregate(RuleParameters(name="fedavg"), head, cut).head
-    assert cosine(undefended, truth) < -0.5
-    defended = aggregate(RuleParameters(name=name, f=4), head, cut, truth)
-    assert defended.rule_used == name
-    assert cosine(defended.head, truth) > 0.9
+    outcome = aggregate(RuleParameters(name=name, f=4), head, cut, truth)
+    assert outcome.rule_used == name
+    return cosine(outcome.head, truth)
+
+
+def test_the_mean_is_turned_around_by_a_bad_minority() -> None:
+    assert turned_around("fedavg") < -0.5
+
+
+@pytest.mark.parametrize("name", DEFENCES)
+def test_a_defence_resists(name: str) -> None:
+    assert turned_around(name) > 0.9
+
+
+@pytest.mark.parametrize("name", DEFENCES)
+def test_a_defence_that_silently_averages_is_caught(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant: the table names a defence and holds the mean."""
+    mutant = {**RULES, (name, 1): RULES["fedavg", 1]}
+    monkeypatch.setattr("seawall.aggregation.rules.registry.RULES", mutant)
+    assert turned_around(name) < -0.5
 
 
 def test_the_median_defence_needs_its_f() -> None:

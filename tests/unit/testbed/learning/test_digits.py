@@ -54,5 +54,5 @@ def test_small_concentrations_leave_clients_with_few_classes() -> None:
 
 def test_a_split_that_cannot_be_is_refused() -> None:
     with pytest.raises(LocalError) as caught:
-        federate(7, clients=700)
+        federate(7, clients=250)
     assert caught.value.code == "SPLIT_TOO_FINE"
