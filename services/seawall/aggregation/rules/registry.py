@@ -17,6 +17,7 @@ from seawall.aggregation.rules.contract import (
 from seawall.aggregation.rules.exact import staleness_weight
 from seawall.aggregation.rules.mean import weighted_mean
 from seawall.aggregation.rules.root_gate import root_gate
+from seawall.domain.genesis import RuleSpec
 from seawall.errors import LocalError
 from seawall.formats.fxp24 import VALUE_MAX, Integers, check_values
 
@@ -41,6 +42,26 @@ FALLBACK: Mapping[tuple[str, int], tuple[str, int]] = MappingProxyType(
 """Rules that need a root update, and what runs in their place when there is none."""
 
 
+TUNABLE = ("eta_numerator", "eta_denominator", "f", "examples_cap")
+"""Parameters that a task may give; the others follow from the task itself."""
+
+
+def parameters_of(spec: RuleSpec, grid_bits: int) -> RuleParameters:
+    """Return the parameters of the rule that a task names in genesis; absent ones get defaults.
+
+    Raises:
+        LocalError: `RULE_UNKNOWN` for a name or version outside the table; `RULE_PARAMETER` for
+            a parameter that rules do not have, or a value outside its limits.
+
+    """
+    _check_known(spec.name, spec.version)
+    given = dict(spec.parameters)
+    for name in given:
+        if name not in TUNABLE:
+            raise LocalError("RULE_PARAMETER", f"choose among {', '.join(TUNABLE)}", field="rule")
+    return RuleParameters(name=spec.name, version=spec.version, grid_bits=grid_bits, **given)
+
+
 def aggregate(
     parameters: RuleParameters,
     head: Integers,
@@ -59,9 +80,8 @@ def aggregate(
         PeerError: `VAL_DTYPE`, `VAL_SHAPE`, `VAL_RANGE` for a bad vector, `VAL_SUM_OVERFLOW`.
 
     """
+    _check_known(parameters.name, parameters.version)
     key = (parameters.name, parameters.version)
-    if key not in RULES:
-        raise LocalError("RULE_UNKNOWN", "choose a rule and version of the table", field="name")
     usable_root = root if root is not None and root.any() else None
     if usable_root is None:
         key = FALLBACK.get(key, key)
@@ -82,6 +102,11 @@ def aggregate(
         filtered=tuple(step.filtered[place[i]] for i in range(len(order))),
         saturated=int(np.count_nonzero(np.abs(moved) > VALUE_MAX)),
     )
+
+
+def _check_known(name: str, version: int) -> None:
+    if (name, version) not in RULES:
+        raise LocalError("RULE_UNKNOWN", "choose a rule and version of the table", field="name")
 
 
 def _check(head: Integers, contributions: Sequence[Contribution], root: Integers | None) -> None:

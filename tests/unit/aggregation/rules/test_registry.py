@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seawall.aggregation.rules import RULES, Contribution, RuleParameters, aggregate
+from seawall.aggregation.rules import RULES, Contribution, RuleParameters, aggregate, parameters_of
+from seawall.domain.genesis import RuleSpec
 from seawall.errors import LocalError, PeerError
 from tests.unit.aggregation.rules.cuts import (
     LIMIT,
@@ -146,3 +147,24 @@ def test_inputs_are_not_modified(name: str) -> None:
         array.flags.writeable = False
     aggregate(RuleParameters(name=name, f=4), head, cut, truth)
     assert head.tolist() == [9] * truth.size
+
+
+def test_a_task_of_genesis_names_its_rule() -> None:
+    spec = RuleSpec(name="root-gate", version=1, parameters=(("eta_numerator", 3), ("f", 4)))
+    expected = RuleParameters(name="root-gate", f=4, eta_numerator=3, grid_bits=18)
+    assert parameters_of(spec, 18) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        (RuleSpec(name="krum", version=1, parameters=()), "RULE_UNKNOWN"),
+        (RuleSpec(name="fedavg", version=9, parameters=()), "RULE_UNKNOWN"),
+        (RuleSpec(name="fedavg", version=1, parameters=(("grid_bits", 3),)), "RULE_PARAMETER"),
+        (RuleSpec(name="fedavg", version=1, parameters=(("f", -1),)), "RULE_PARAMETER"),
+    ],
+)
+def test_a_task_with_another_rule_is_refused(spec: RuleSpec, code: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        parameters_of(spec, 20)
+    assert caught.value.code == code
