@@ -24,6 +24,9 @@ LEDGER = "ledger"
 INTEGRITY = "integrity"
 INGESTION = "ingestion"
 AGGREGATION = "aggregation"
+CHAOS = "chaos"
+"""Not a role of its own: the fault plane, served beside the roles where chaos is enabled."""
+
 ROLES = (LEDGER, INTEGRITY, CONSENSUS, INGESTION, AGGREGATION)
 """All roles, in the order in which one process starts them."""
 

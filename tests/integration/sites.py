@@ -1,0 +1,129 @@
+"""Genesis, keys and configuration of test sites, on loopback ports below 32768."""
+
+import datetime as dt
+import socket
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from seawall.config import SiteConfig
+from seawall.crypto.signing import SigningKey
+from seawall.domain.genesis import Contributor, Genesis, GenesisSite, Task
+from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.formats import genesis as genesis_format
+from seawall.runtime.certificates import make_certificate
+from seawall.runtime.keys import CONSENSUS_KEY, COSIGNER_KEY, LOG_KEY, write_site_secrets
+
+PORTS_FROM = 20_000
+PORTS_TO = 32_000
+
+FAST = ConsensusParameters(round_delay_ms_min=10, round_delay_ms_idle=100)
+
+
+def seed(label: str) -> bytes:
+    """Return a seed that this label always gives."""
+    return sha256(label.encode()).digest()
+
+
+def free_ports(count: int, width: int = 4) -> list[int]:
+    """Return base ports of `count` ranges of `width` ports that nobody listens on now."""
+    bases: list[int] = []
+    for base in range(PORTS_FROM, PORTS_TO, width):
+        if all(_is_free(base + offset) for offset in range(width)):
+            bases.append(base)
+        if len(bases) == count:
+            return bases
+    raise AssertionError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSites:
+    """Sites of one chain under one directory."""
+
+    __test__ = False
+
+    genesis: Genesis
+    origin: str
+    directory: Path
+    bases: tuple[int, ...]
+
+    def config(self, site: int, **members: object) -> SiteConfig:
+        """Return the settings of one site's process."""
+        return SiteConfig.model_validate(
+            {
+                "site": site,
+                "genesis": self.directory / "genesis.json",
+                "data_dir": self.directory / f"site-{site}" / "data",
+                "keys_dir": self.directory / f"site-{site}" / "keys",
+                "port": self.bases[site],
+                **members,
+            }
+        )
+
+    def key(self, site: int) -> SigningKey:
+        """Return a site's consensus key."""
+        return SigningKey.from_seed(seed(f"consensus-{site}"))
+
+
+def make_sites(
+    directory: Path,
+    count: int = 4,
+    *,
+    consensus: ConsensusParameters = FAST,
+    tasks: tuple[Task, ...] = (),
+    contributors: tuple[Contributor, ...] = (),
+) -> TestSites:
+    """Write genesis and keys of `count` sites of stake 1."""
+    bases = free_ports(count)
+    sites = []
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    for index, base in enumerate(bases):
+        name = f"site-{index}"
+        tls = make_certificate(name, ("127.0.0.1",), not_before=yesterday)
+        seeds = {
+            CONSENSUS_KEY: seed(f"consensus-{index}"),
+            COSIGNER_KEY: seed(f"cosigner-{index}"),
+            LOG_KEY: seed("log"),
+        }
+        write_site_secrets(directory / name / "keys", seeds, *tls)
+        sites.append(
+            GenesisSite(
+                name=name,
+                zone="loopback",
+                stake=1,
+                consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
+                cosigner_name=f"seawall.dev/{name}",
+                cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
+                tls_certificate_pem=tls[1].decode(),
+                peer_address=f"127.0.0.1:{base + 1}",
+                client_address=f"127.0.0.1:{base}",
+            )
+        )
+    genesis = Genesis(
+        chain="test",
+        sites=tuple(sites),
+        consensus=replace(consensus, leaders_per_round=min(consensus.leaders_per_round, count)),
+        admission=AdmissionParameters(),
+        log_key=SigningKey.from_seed(seed("log")).public,
+        root_keys=(SigningKey.from_seed(seed("root")).public,),
+        root_threshold=1,
+        tasks=tasks,
+        contributors=contributors,
+    )
+    data = genesis_format.encode(genesis)
+    (directory / "genesis.json").write_bytes(data)
+    return TestSites(
+        genesis=genesis,
+        origin=genesis_format.origin(data),
+        directory=directory,
+        bases=tuple(bases),
+    )
