@@ -17,13 +17,13 @@ from seawall.crypto.hashing import sha256
 from seawall.crypto.signing import SigningKey
 from seawall.errors import LocalError, PeerError
 from seawall.formats import dsse, jcs
+from seawall.formats.oms import CHUNK_SIZE
 
 PAYLOAD_TYPE: Final = "application/vnd.seawall.submission+json"
 VERSION: Final = 1
 PAYLOAD_BYTES_MAX: Final = 4096
 """The longest submission payload; one with 16 metrics of the longest names is shorter."""
 
-CHUNK_BYTES: Final = 2**20
 METRICS_MAX: Final = 16
 KINDS: Final = ("delta", "root")
 KINDS_RESERVED: Final = ("adapter", "sparse", "weights")
@@ -280,7 +280,7 @@ def _check(submission: Submission) -> None:
     _check_range(submission.payload_size, "payloadSize", least=1)
     _check_range(submission.num_examples, "numExamples")
     _check_digests(submission)
-    if (submission.manifest_digest is None) != (submission.payload_size <= CHUNK_BYTES):
+    if (submission.manifest_digest is None) != (submission.payload_size <= CHUNK_SIZE):
         hint = "bind a chunk manifest exactly when the payload is over one chunk of 1 MiB"
         raise PeerError("SUB_MANIFEST", hint, field="manifestDigest")
     _check_metrics(submission.metrics)
