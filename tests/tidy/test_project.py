@@ -38,6 +38,18 @@ def test_an_unnamed_package_is_found() -> None:
     assert unnamed(checkout.contract("layers"), ["errors", "attic"]) == ["attic"]
 
 
+def undescribed(page: str, names: list[str]) -> list[str]:
+    """Return the packages that have no row in a page's table of layers."""
+    table = "\n".join(line.split(" | ")[0] for line in page.splitlines() if line.startswith("| `"))
+    return [name for name in names if f"`{name}`" not in table]
+
+
+def test_the_architecture_describes_every_package() -> None:
+    page = (checkout.ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert undescribed(page, packages()) == []
+    assert undescribed(page, ["errors", "attic"]) == ["attic"]
+
+
 def test_services_are_independent_of_each_other() -> None:
     services = {"consensus", "ledger", "integrity", "ingestion", "aggregation"}
     shared = [layer for layer in checkout.contract("layers")["layers"] if "ledger" in layer]
