@@ -69,7 +69,7 @@ demo: $(RUNTIME) $(STUBS) $(INSTALLED) ## Set up, then run four sites under atta
 test: setup ## Set up, then run all tests and both coverage gates (TEST_FLAGS="-k name").
 	@echo "test: pytest with branch coverage"
 	@$(BIN)/python -m pytest --cov --cov-report= $(TEST_FLAGS)
-	@echo "test: $(if $(TEST_FLAGS),a selection of tests, so no coverage gates,coverage gates)"
+	@echo "test: $(if $(TEST_FLAGS),no coverage gates for a selection of tests,coverage gates)"
 	@$(if $(TEST_FLAGS),true,$(BIN)/python tools/coverage_gates.py)
 
 .PHONY: check
