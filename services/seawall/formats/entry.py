@@ -269,27 +269,35 @@ def encode_update(
     batch: int,
     taint: Sequence[str] = (),
 ) -> bytes:
-    """Return the leaf of an accepted update: `encode(UpdateEntry(...))`, ten times as fast.
+    """Return the leaf of an accepted update.
 
     Args:
         record: what the block says of it.
         commit: index of the commit that accepts it.
-        task: name of the record's task, `[a-z0-9-]{1,64}`.
+        task: name of the record's task.
         site: index of the site whose batch brought it.
         batch: number of that batch at its site.
         taint: what changed for the worse since it was attested, as codes.
 
     """
-    tainted = ",".join([f'"{code}"' for code in taint])
-    return (
-        f'{{"apiVersion":"seawall.dev/v1","kind":"update","spec":{{'
-        f'"baseVersion":{record.base_version},"batch":{batch},"commit":{commit},'
-        f'"contributor":"{record.contributor.hex()}","expiresHeight":{record.expires_height},'
-        f'"kind":"{KIND_NAMES[record.kind]}","numExamples":{record.num_examples},'
-        f'"payload":"{record.payload_digest.hex()}","payloadSize":{record.payload_size_bytes},'
-        f'"seq":{record.seq},"site":{site},"taint":[{tainted}],"task":"{task}",'
-        f'"updateId":"{record.update_id.hex()}"}}}}'
-    ).encode()
+    return encode(
+        UpdateEntry(
+            base_version=record.base_version,
+            batch=batch,
+            commit=commit,
+            contributor=record.contributor.hex(),
+            expires_height=record.expires_height,
+            kind=KIND_NAMES[record.kind],
+            num_examples=record.num_examples,
+            payload=record.payload_digest.hex(),
+            payload_size=record.payload_size_bytes,
+            seq=record.seq,
+            site=site,
+            taint=tuple(taint),
+            task=task,
+            update_id=record.update_id.hex(),
+        )
+    )
 
 
 def parse(data: bytes) -> Entry:

@@ -1,0 +1,36 @@
+"""Why the state rules refuse an update: one table of codes, hints and fields."""
+
+from typing import Final
+
+from seawall.errors import PeerError
+
+KEY_UNKNOWN: Final = "KEY_UNKNOWN"
+KEY_ROLE: Final = "KEY_ROLE"
+REPLAY_TASK: Final = "REPLAY_TASK"
+REPLAY_SEQ: Final = "REPLAY_SEQ"
+REPLAY_PAYLOAD: Final = "REPLAY_PAYLOAD"
+REPLAY_BASE: Final = "REPLAY_BASE"
+REPLAY_EXPIRED: Final = "REPLAY_EXPIRED"
+REPLAY_EXPIRY_AHEAD: Final = "REPLAY_EXPIRY_AHEAD"
+REPLAY_CHECKPOINT: Final = "REPLAY_CHECKPOINT"
+
+_FACTS: Final = {
+    KEY_UNKNOWN: ("enrol this key first, or sign with an enrolled one", "contributor"),
+    KEY_ROLE: ("this key may not send this kind of update", "kind"),
+    REPLAY_TASK: ("name a task of genesis", "task"),
+    REPLAY_SEQ: (
+        "use each number once, within the window around the highest accepted one",
+        "seq",
+    ),
+    REPLAY_PAYLOAD: ("this contributor's payload is in the ledger already", "payloadDigest"),
+    REPLAY_BASE: ("train from a usable version that is not too old", "baseVersion"),
+    REPLAY_EXPIRED: ("sign again with a later expiry and a new number", "expiresHeight"),
+    REPLAY_EXPIRY_AHEAD: ("choose an earlier expiry", "expiresHeight"),
+    REPLAY_CHECKPOINT: ("name a checkpoint of this log, or size 0", "checkpointSize"),
+}
+
+
+def refusal(code: str) -> PeerError:
+    """Return the error that a code of this table stands for."""
+    hint, field = _FACTS[code]
+    return PeerError(code, hint, field=field)
