@@ -31,6 +31,8 @@ from seawall.config import Settings, SiteConfig, check
 from seawall.domain.genesis import Genesis
 from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.formats import genesis as genesis_format
+from seawall.formats.admission import Admission
+from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.authorisation import Guard
 from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
@@ -178,6 +180,7 @@ class _Process:
             self.crash_points.arm(*parse(config.crash_at))
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
+        self.admission = AdmissionCache(Admission(self.genesis, self.origin))
         self.local = LocalServer()
         self.channels = SiteChannels(
             self.genesis,
@@ -222,6 +225,7 @@ class _Process:
             registry=self.registry,
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
+            admission=self.admission,
         )
 
     async def listen(

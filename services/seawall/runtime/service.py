@@ -16,6 +16,7 @@ import grpc.aio
 from seawall.crypto.signing import SigningKey
 from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
+from seawall.runtime.admission_cache import AdmissionCache
 from seawall.telemetry.logs import Log
 from seawall.telemetry.metrics import Registry
 
@@ -77,6 +78,7 @@ class Context:
     """Everything that a role gets from its process.
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
+    `admission` is one for all roles of the process: what one has verified, the others know.
     """
 
     genesis: Genesis
@@ -91,6 +93,7 @@ class Context:
     registry: Registry
     log: Log
     crash_points: CrashPoints
+    admission: AdmissionCache
 
 
 class Service(Protocol):
