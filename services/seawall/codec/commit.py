@@ -23,6 +23,11 @@ def encode_refs(refs: Iterable[Ref]) -> bytes:
     return b"".join([_REF.pack(ref.round, ref.author, ref.digest) for ref in refs])
 
 
+def decode_refs(data: bytes) -> tuple[Ref, ...]:
+    """Return the references in these bytes, which are a multiple of 42 long."""
+    return tuple([Ref(*fields) for fields in _REF.iter_unpack(data)])
+
+
 def commit_digest(
     previous_digest: bytes, index: int, leader: Ref, clock_ms: int, delivered: Iterable[Ref]
 ) -> bytes:

@@ -204,6 +204,26 @@ class CommitHistory(Protocol):
         ...
 
 
+class Status(msgspec.Struct, frozen=True):
+    """Where a replica stands, for people, tests and admission.
+
+    `accepts_payload` is false under back-pressure: submit again later. `recovering` is true while
+    the check at the start, or synchronising by commits, is not over.
+    """
+
+    round: int
+    last_proposed_round: int
+    commit_index: int
+    commit_digest: bytes
+    certified_index: int
+    gc_round: int
+    held_blocks: int
+    suspended_blocks: int
+    pending_payloads: int
+    accepts_payload: bool
+    recovering: bool
+
+
 class Engine(Protocol):
     """A consensus protocol as a deterministic state machine."""
 
@@ -213,4 +233,8 @@ class Engine(Protocol):
         Never raises for anything that a peer sent: such things become observations. After an
         `AssertionError` the engine is broken and must be dropped.
         """
+        ...
+
+    def status(self) -> Status:
+        """Return where the replica stands; cheap, changes nothing."""
         ...

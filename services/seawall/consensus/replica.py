@@ -9,7 +9,7 @@ the same `handle`.
 from collections.abc import Sequence
 from typing import Protocol
 
-from seawall.consensus.engine import Engine, Event, Instant, Output, Record
+from seawall.consensus.engine import Engine, Event, Instant, Output, Record, Status
 
 
 class Journal(Protocol):
@@ -58,3 +58,7 @@ class Replica:
             observe=tuple(seen for output in outputs for seen in output.observe),
             wake_at_us=outputs[-1].wake_at_us if outputs else None,
         )
+
+    def status(self) -> Status:
+        """Return where the replica stands."""
+        return self._engine.status()

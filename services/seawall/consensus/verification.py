@@ -7,6 +7,8 @@ knowledge (an unknown reject target, a wrong cosignature) never makes a block in
 Source: docs/protocol.md, section 1.
 """
 
+from itertools import pairwise
+
 from seawall.codec import (
     attestation_message,
     batch_root,
@@ -116,7 +118,7 @@ def updates_in(block: Block) -> int:
 
 def _ascends(values: list[int]) -> bool:
     """Return whether each value is greater than the one before."""
-    return all(low < high for low, high in zip(values, values[1:], strict=False))
+    return all(low < high for low, high in pairwise(values))
 
 
 def _check_limits(signed: SignedBlock, parameters: ConsensusParameters) -> None:

@@ -1,0 +1,240 @@
+"""Decides leader slots from the DAG alone, by one rule with the wave length w as parameter.
+
+A block supports the first block of a slot that a depth-first walk of its parents, in their stored
+order, meets. A block is a certificate for leader L when parents of stake Q support L. A slot is
+
+- skipped directly, when blocks of the vote round of stake Q support nothing in it;
+- committed directly, when blocks of the decide round of stake Q are certificates for one L;
+- else judged by the first later slot, at least w rounds on, that is not skipped: committed if
+  that leader's history holds a certificate, skipped if not; undecided while that one is.
+
+Verdicts leave here in slot order and never change. Authors count once per tally, and blocks of
+an equivocator count each for what it supports.
+
+Source: Babel et al., "Mysticeti", arXiv 2310.14821; Jovanovic et al., "Mahi-Mahi",
+arXiv 2410.08670; Keidar et al., "Cordial Miners", arXiv 2205.09174; docs/protocol.md, section 3.
+"""
+
+from typing import Final
+
+import msgspec
+
+from seawall.consensus.dag.leaders import LeaderSchedule
+from seawall.consensus.dag.stakes import StakeTable
+from seawall.consensus.dag.store import BlockStore, Vertex
+
+_REMEMBERED_ROUNDS: Final = 32
+"""How long it is remembered that a round had a direct decision."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What became of a leader slot: committed with `leader`, or skipped when that is None."""
+
+    round: int
+    author: int
+    leader: Vertex | None
+    direct: bool
+
+
+class _Slot:
+    """Tallies of one undecided leader slot."""
+
+    __slots__ = ("author", "blames", "certificates", "certifiers", "round", "verdict", "votes")
+
+    def __init__(self, round_: int, author: int) -> None:
+        self.round = round_
+        self.author = author
+        self.blames = 0
+        self.votes: dict[Vertex, int] = {}
+        self.certifiers: dict[Vertex, int] = {}
+        self.certificates: dict[Vertex, list[Vertex]] = {}
+        self.verdict: Verdict | None = None
+
+
+def support(vertex: Vertex, round_: int, author: int) -> Vertex | None:
+    """Return the block of slot (round, author) that a block supports, if any.
+
+    The walk never goes below the slot's round. Callers ask for blocks at most w rounds above it.
+    """
+    key = (round_, author)
+    supports = vertex.supports
+    if key in supports:
+        return supports[key]
+    found: Vertex | None = None
+    for parent in vertex.parents:
+        if parent.round > round_:
+            found = support(parent, round_, author)
+        elif parent.round == round_ and parent.author == author:
+            found = parent
+        if found is not None:
+            break
+    supports[key] = found
+    return found
+
+
+class Committer:
+    """Keeps the tallies of undecided slots and yields verdicts in slot order."""
+
+    def __init__(
+        self, store: BlockStore, stakes: StakeTable, schedule: LeaderSchedule, wave_length: int
+    ) -> None:
+        self._store = store
+        self._stakes = stakes
+        self._schedule = schedule
+        self._wave = wave_length
+        self._vote_offset = max(1, wave_length - 2)
+        self._decide_offset = wave_length - 1
+        self._next_round = 1
+        self._next_position = 0
+        self._slots: dict[int, list[_Slot]] = {}
+        self._directly_decided: dict[int, bool] = {}
+        self._dirty = False
+
+    @property
+    def next_slot(self) -> tuple[int, int]:
+        """Return (round, position) of the first slot without a verdict."""
+        return self._next_round, self._next_position
+
+    def on_accept(self, vertex: Vertex) -> None:
+        """Count what a newly accepted block votes for, blames and certifies."""
+        for slot in self._tracked(vertex.round - self._vote_offset):
+            self._count_vote(slot, vertex)
+        for slot in self._tracked(vertex.round - self._decide_offset):
+            self._count_certificate(slot, vertex)
+
+    def decide(self) -> list[Verdict]:
+        """Return the verdicts that have become known, in slot order without gaps, each once."""
+        decided: list[Verdict] = []
+        if not self._dirty:
+            return decided
+        self._decide_indirectly()
+        self._dirty = False
+        while (slots := self._slots.get(self._next_round)) is not None:
+            verdict = slots[self._next_position].verdict
+            if verdict is None:
+                break
+            decided.append(verdict)
+            self._advance(len(slots))
+        return decided
+
+    def jump_behind(self, round_: int, author: int) -> None:
+        """Go on with the slot after that of a leader whose commit is known from elsewhere."""
+        leaders = self._schedule.leaders(round_)
+        assert author in leaders, "a commit's leader has a slot"
+        self._next_round, self._next_position = round_, leaders.index(author)
+        self._advance(len(leaders))
+        for known in [known for known in self._slots if known < self._next_round]:
+            del self._slots[known]
+        for known in [known for known in self._directly_decided if known < self._next_round]:
+            del self._directly_decided[known]
+        self._dirty = True
+
+    def has_clear_votes(self, round_: int) -> bool:
+        """Return whether every leader of the round has votes, or blames, of stake Q."""
+        quorum = self._stakes.is_quorum
+        return all(
+            slot.verdict is not None
+            or quorum(slot.blames)
+            or any(quorum(authors) for authors in slot.votes.values())
+            for slot in self._tracked(round_)
+        )
+
+    def decided_directly(self, round_: int) -> bool:
+        """Return whether any slot of this recent round was decided directly."""
+        return self._directly_decided.get(round_, False)
+
+    def undecided_slots(self) -> int:
+        """Return the number of tracked slots without a verdict."""
+        return sum(slot.verdict is None for slots in self._slots.values() for slot in slots)
+
+    def _tracked(self, round_: int) -> list[_Slot]:
+        """Return the slots of a round that is not wholly decided, in slot order."""
+        slots = self._slots.get(round_)
+        if slots is None:
+            if round_ < self._next_round:
+                return []
+            slots = [_Slot(round_, author) for author in self._schedule.leaders(round_)]
+            self._slots[round_] = slots
+        return slots
+
+    def _advance(self, slots_in_round: int) -> None:
+        """Move to the next slot; tallies of a finished round are dropped."""
+        self._next_position += 1
+        if self._next_position == slots_in_round:
+            self._slots.pop(self._next_round, None)
+            self._directly_decided.pop(self._next_round - _REMEMBERED_ROUNDS, None)
+            self._next_round += 1
+            self._next_position = 0
+
+    def _count_vote(self, slot: _Slot, vertex: Vertex) -> None:
+        """Count a block of the slot's vote round."""
+        supported = support(vertex, slot.round, slot.author)
+        if supported is not None:
+            slot.votes[supported] = slot.votes.get(supported, 0) | vertex.author_bit
+            return
+        slot.blames |= vertex.author_bit
+        if slot.verdict is None and self._stakes.is_quorum(slot.blames):
+            self._set(slot, None, direct=True)
+
+    def _count_certificate(self, slot: _Slot, vertex: Vertex) -> None:
+        """Count a block of the slot's decide round, if it is a certificate."""
+        votes: dict[Vertex, int] = {}
+        for parent in vertex.parents:
+            if parent.round > slot.round:
+                supported = support(parent, slot.round, slot.author)
+                if supported is not None:
+                    votes[supported] = votes.get(supported, 0) | parent.author_bit
+        for leader, authors in votes.items():
+            if self._stakes.is_quorum(authors):
+                slot.certificates.setdefault(leader, []).append(vertex)
+                certifiers = slot.certifiers.get(leader, 0) | vertex.author_bit
+                slot.certifiers[leader] = certifiers
+                if slot.verdict is None and self._stakes.is_quorum(certifiers):
+                    self._set(slot, leader, direct=True)
+
+    def _set(self, slot: _Slot, leader: Vertex | None, *, direct: bool) -> None:
+        """Fix the verdict of a slot."""
+        slot.verdict = Verdict(slot.round, slot.author, leader, direct)
+        self._dirty = True
+        if direct:
+            self._directly_decided[slot.round] = True
+
+    def _decide_indirectly(self) -> None:
+        """Judge undecided slots by later ones, from the highest round down.
+
+        `anchors[r]` is the first slot at round r or above that is not skipped, undecided ones
+        included: the one that judges slots of round r - w.
+        """
+        anchors: dict[int, _Slot] = {}
+        for round_ in range(max(self._slots, default=0), self._next_round - 1, -1):
+            anchor = anchors.get(round_ + self._wave)
+            slots = self._tracked(round_)
+            judge = None if anchor is None or anchor.verdict is None else anchor.verdict.leader
+            if judge is not None:
+                for slot in slots:
+                    if slot.verdict is None:
+                        self._set(slot, _certified_in(slot, judge), direct=False)
+            first = next((slot for slot in slots if not _is_skipped(slot)), None)
+            if first is None:
+                first = anchors.get(round_ + 1)
+            if first is not None:
+                anchors[round_] = first
+
+
+def _is_skipped(slot: _Slot) -> bool:
+    """Return whether the slot's verdict is to skip it."""
+    return slot.verdict is not None and slot.verdict.leader is None
+
+
+def _certified_in(slot: _Slot, judge: Vertex) -> Vertex | None:
+    """Return the leader block with a certificate in the history of `judge`.
+
+    With less than a third of the stake faulty there is at most one; the order among several
+    only makes the outcome equal everywhere.
+    """
+    found = [
+        leader
+        for leader, certificates in slot.certificates.items()
+        if any(judge.history & certificate.bit for certificate in certificates)
+    ]
+    return min(found, key=lambda leader: leader.ref.digest, default=None)

@@ -1,0 +1,313 @@
+"""The DAG without time and network: blocks come in, are accepted, decided, ordered, collected."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from seawall.codec import encode_commit_summary, summarise
+from seawall.consensus.dag.committer import Committer, Verdict
+from seawall.consensus.dag.effects import Effects
+from seawall.consensus.dag.leaders import LeaderSchedule
+from seawall.consensus.dag.linearizer import Linearizer
+from seawall.consensus.dag.payloads import Payloads
+from seawall.consensus.dag.pending import PendingBlocks
+from seawall.consensus.dag.records import COMMIT, block_record
+from seawall.consensus.dag.stakes import StakeTable
+from seawall.consensus.dag.store import BlockStore, Vertex
+from seawall.consensus.dag.threshold_clock import ThresholdClock
+from seawall.consensus.dag.votes import CommitVotes, certificate_in
+from seawall.consensus.engine import Identity, Record
+from seawall.domain.block import Block, Ref, VerifiedBlock
+from seawall.domain.commit import Commit
+from seawall.domain.committee import Committee
+from seawall.domain.parameters import ConsensusParameters
+
+PENDING_MARGIN: Final = 64
+"""Suspended blocks per author beyond the gc depth."""
+
+RECENT_COMMITS_MAX: Final = 4096
+RECENT_BYTES_MAX: Final = 64 << 20
+
+
+class Core:
+    """Everything that a replica knows of the DAG and of the order over it."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        committee: Committee,
+        parameters: ConsensusParameters,
+        schedule: LeaderSchedule,
+    ) -> None:
+        self.own = identity.index
+        self.stakes = StakeTable(committee)
+        self.schedule = schedule
+        self.gc_depth = parameters.gc_depth
+        self.effects = Effects()
+        self.store = BlockStore()
+        self.pending = PendingBlocks(committee.size, parameters.gc_depth + PENDING_MARGIN)
+        self.clock = ThresholdClock(self.stakes)
+        self.committer = Committer(self.store, self.stakes, schedule, parameters.wave_length)
+        self.linearizer = Linearizer(self.store, self.stakes, parameters.gc_depth)
+        self.votes = CommitVotes(
+            identity, committee, self.stakes, parameters.block_commit_votes_max
+        )
+        self.payloads = Payloads(parameters)
+        self.unwritten: list[Record] = []
+        self.heard_rounds = [0] * committee.size
+        self.equivocators = 0
+        self.evidence: dict[int, tuple[VerifiedBlock, VerifiedBlock]] = {}
+        self.recent: dict[int, Commit] = {}
+        self._recent_bytes = 0
+        self._first_seen: dict[tuple[int, int], Ref] = {}
+        self._open_payload: dict[Ref, Vertex] = {}
+        self.last_payload_index = 0
+        self.rooted_index = 0
+        self.rooted_round = 0
+        self.clock_moved = False
+        self.pruned_round = 0
+
+    # --- coming in ------------------------------------------------------------------------------
+
+    @property
+    def gc_round(self) -> int:
+        """Return the round at and below which blocks no longer matter."""
+        return self.linearizer.gc_round
+
+    def admit(self, block: VerifiedBlock, *, solicited: bool = False) -> list[Ref]:
+        """Take in a verified block: accept it, suspend it, or ignore it.
+
+        Returns the parents that nobody had been missing before. A second block in a slot is
+        kept, its author is an equivocator from then on, and of that one only what a suspended
+        block waits for, or what was `solicited`, is taken in.
+        """
+        ref = block.ref
+        if ref.round <= self.gc_round or ref in self.store or ref in self.pending:
+            return []
+        author = ref.author
+        wanted = solicited or self.pending.wants(ref)
+        if self.equivocators >> author & 1 and not wanted:
+            return []
+        if not wanted and not self._is_near(ref):
+            return []
+        self.hear(ref)
+        self.check_slot(block)
+        missing = self._missing_parents(block.block)
+        if missing:
+            return self.pending.add(block, missing)
+        self._accept_all([block])
+        return []
+
+    def hear(self, ref: Ref) -> None:
+        """Take note that an author is alive: it has signed a block of about this round."""
+        round_ = min(ref.round, self.clock.round)
+        self.heard_rounds[ref.author] = max(self.heard_rounds[ref.author], round_)
+
+    def _is_near(self, ref: Ref) -> bool:
+        """Return whether an unsolicited block is close enough to be worth suspending."""
+        limit = self.store.highest_round + self.gc_depth + PENDING_MARGIN
+        return ref.round <= limit and self.pending.has_room(ref.author)
+
+    def _missing_parents(self, block: Block) -> list[Ref]:
+        """Return the parents above the gc round that are not accepted."""
+        gc_round, store = self.gc_round, self.store
+        return [ref for ref in block.parents if ref not in store and ref.round > gc_round]
+
+    def check_slot(self, block: VerifiedBlock) -> None:
+        """Notice when an author signs a second block for a slot."""
+        ref = block.ref
+        first = self._first_seen.setdefault(ref.slot, ref)
+        if first == ref:
+            return
+        if not self.equivocators >> ref.author & 1:
+            self.equivocators |= 1 << ref.author
+            other = self.find(first)
+            if other is not None:
+                self.evidence[ref.author] = (other, block)
+            self.effects.observe(
+                "equivocation",
+                round=ref.round,
+                author=ref.author,
+                first=first.digest.hex(),
+                second=ref.digest.hex(),
+            )
+
+    def find(self, ref: Ref) -> VerifiedBlock | None:
+        """Return an accepted or suspended block."""
+        vertex = self.store.get(ref)
+        return self.pending.get(ref) if vertex is None else vertex.block
+
+    def _accept_all(self, queue: list[VerifiedBlock]) -> None:
+        """Accept blocks whose parents are there, and all that waited for them in turn."""
+        for block in queue:
+            if block.ref not in self.store and block.ref.round > self.gc_round:
+                self.accept(block)
+                queue.extend(self.pending.resolve(block.ref))
+
+    def accept(self, block: VerifiedBlock) -> Vertex:
+        """Add a block whose parents above the gc round are there."""
+        vertex = self.store.add(block)
+        if self.clock.on_accept(vertex.round, vertex.author_bit):
+            self.clock_moved = True
+        self.committer.on_accept(vertex)
+        content = block.block
+        if content.batches or content.transactions or content.rejects:
+            self._open_payload[block.ref] = vertex
+        if content.commit_votes:
+            self.votes.count(block, self.linearizer.index)
+            for vote in block.valid_votes:
+                self._certify(vote.index)
+        self.unwritten.append(block_record(block))
+        return vertex
+
+    # --- going out ------------------------------------------------------------------------------
+
+    def decide(self) -> bool:
+        """Commit every leader that has been decided; return whether there was any."""
+        committed = False
+        while verdicts := self.committer.decide():
+            for verdict in verdicts:
+                self._observe_verdict(verdict)
+                if verdict.leader is not None:
+                    self._after_commit(self.linearizer.commit(verdict.leader))
+                    committed = True
+        return committed
+
+    def _observe_verdict(self, verdict: Verdict) -> None:
+        """Report what became of a slot."""
+        leader = verdict.leader
+        self.effects.observe(
+            "slot_decided",
+            round=verdict.round,
+            author=verdict.author,
+            digest="" if leader is None else leader.ref.digest.hex(),
+            direct=int(verdict.direct),
+        )
+
+    def adopt(self, commits: Sequence[Commit], voters: tuple[VerifiedBlock, ...]) -> str:
+        """Take over commits that others made, if votes of stake Q certify the last of them.
+
+        Returns an empty string, or why nothing was taken over.
+        """
+        new = [commit for commit in commits if commit.index > self.linearizer.index]
+        if not new:
+            return "nothing_new"
+        if not self.linearizer.follows(new):
+            return "chain"
+        last = new[-1]
+        blocks = voters + tuple([block for commit in new for block in commit.blocks])
+        if certificate_in(blocks, last.index, last.digest, self.stakes) is None:
+            return "certificate"
+        for commit in new:
+            self._adopt_one(commit)
+        for voter in voters:
+            self.votes.count(voter, self.linearizer.index)
+        self._certify(last.index)
+        return ""
+
+    def _adopt_one(self, commit: Commit) -> None:
+        """Take over one commit of a certified chain: its blocks count as present."""
+        free: list[VerifiedBlock] = []
+        for block in commit.blocks:
+            if block.ref not in self.store:
+                self.pending.drop(block.ref)
+                self.check_slot(block)
+                self.accept(block)
+                free.extend(self.pending.resolve(block.ref))
+        self.committer.jump_behind(commit.leader.round, commit.leader.author)
+        delivered = [self.store.get(block.ref) for block in commit.blocks]
+        vertices = [vertex for vertex in delivered if vertex is not None]
+        assert len(vertices) == len(delivered), "every block of an adopted commit is accepted"
+        self._after_commit(self.linearizer.adopt(commit.leader, commit.clock_ms, vertices))
+        self._accept_all(free)
+
+    def _after_commit(self, commit: Commit) -> None:
+        """Hand out a commit, and let go of what it makes superfluous."""
+        self.unwritten.append(Record(COMMIT, encode_commit_summary(summarise(commit))))
+        self.publish(commit)
+        self._collect()
+
+    def publish(self, commit: Commit) -> None:
+        """Deliver a commit and keep it for a while."""
+        self.effects.deliver.append(commit)
+        self.recent[commit.index] = commit
+        self._recent_bytes += _bytes_in(commit)
+        self._trim_recent()
+        for block in commit.blocks:
+            if self._open_payload.pop(block.ref, None) is not None:
+                self.last_payload_index = commit.index
+            if block.ref.author == self.own:
+                self.payloads.delivered(block.ref)
+        self._certify(commit.index)
+
+    def _trim_recent(self) -> None:
+        """Keep recent commits within their bounds, oldest first out."""
+        while self.recent and (
+            len(self.recent) > RECENT_COMMITS_MAX or self._recent_bytes > RECENT_BYTES_MAX
+        ):
+            oldest = next(iter(self.recent))
+            if oldest >= self.base_index:
+                return
+            self._recent_bytes -= _bytes_in(self.recent.pop(oldest))
+
+    def _collect(self) -> None:
+        """Drop what the new gc round puts out of reach; prune below the certified commit."""
+        gc_round = self.gc_round
+        if len(self.pending):
+            self._accept_all(self.pending.collect(gc_round))
+        again = self.payloads.dropped(gc_round)
+        if again:
+            self.effects.observe("payload_requeued", blocks=again)
+        for ref in [ref for ref in self._open_payload if ref.round <= gc_round]:
+            del self._open_payload[ref]
+
+    @property
+    def base_index(self) -> int:
+        """Return the last commit that votes of stake Q certify and that our ledger has."""
+        return min(self.votes.certified_index, self.rooted_index)
+
+    def prune(self) -> None:
+        """Forget blocks out of reach of a commit that is certified, and in our ledger."""
+        base = self.recent.get(self.base_index)
+        round_ = 0 if base is None else base.leader.round - self.gc_depth
+        if round_ <= self.pruned_round:
+            return
+        self.pruned_round = round_
+        self.store.prune(round_)
+        for slot in [slot for slot in self._first_seen if slot[0] <= round_]:
+            del self._first_seen[slot]
+
+    def settle(self, vertex: Vertex) -> None:
+        """Take a block as delivered by a commit before the first one known here."""
+        self.store.settle(vertex)
+        self._open_payload.pop(vertex.ref, None)
+
+    # --- votes ----------------------------------------------------------------------------------
+
+    def rooted(self, index: int, size: int, root: bytes) -> None:
+        """Take the ledger's answer to a commit."""
+        commit = self.recent.get(index)
+        if commit is None or index <= self.rooted_index:
+            return
+        self.rooted_index = index
+        self.rooted_round = commit.leader.round
+        self.votes.rooted(index, commit.digest, commit.clock_ms, size, root)
+
+    def _certify(self, index: int) -> None:
+        """Report a checkpoint if this own commit has just got enough votes."""
+        commit = self.recent.get(index)
+        if commit is not None:
+            self.votes.certify(index, commit.digest, self.effects)
+
+    def is_busy(self) -> bool:
+        """Return whether something is on its way that wants further rounds soon.
+
+        That is payload of this site or in a block that no commit has delivered, or a commit that
+        delivered payload and is not certified yet although this site's ledger has it.
+        """
+        uncertified = self.votes.certified_index < self.last_payload_index <= self.rooted_index
+        return bool(self._open_payload) or self.payloads.has_queued() or uncertified
+
+
+def _bytes_in(commit: Commit) -> int:
+    """Return the size of a commit's blocks."""
+    return sum([len(block.raw) for block in commit.blocks])

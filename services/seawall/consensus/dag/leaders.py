@@ -1,0 +1,65 @@
+"""Who leads a round: the first of a stake-weighted permutation, seeded by chain, epoch and round.
+
+Everybody can compute it in advance, so it suits partial synchrony, where proposers wait for
+leaders. Under asynchrony a common coin has to take its place.
+"""
+
+from typing import Final, Protocol
+
+from seawall.crypto.hashing import tagged
+from seawall.domain.committee import Committee
+
+_LEADERS: Final = b"seawall/leaders/v1"
+_REMEMBERED_MAX: Final = 1024
+
+
+class LeaderSchedule(Protocol):
+    """Names the authors of a round's leader slots."""
+
+    def leaders(self, round_: int) -> tuple[int, ...]:
+        """Return the distinct authors in slot order; the same ones every time."""
+        ...
+
+
+class PermutationLeaders:
+    """Draws without replacement, each author with a chance in proportion to its stake."""
+
+    def __init__(self, committee: Committee, leaders_per_round: int) -> None:
+        self._origin = committee.origin.encode()
+        self._epoch = committee.epoch.to_bytes(8, "big")
+        self._weights = tuple(member.stake for member in committee.members)
+        self._count = min(leaders_per_round, committee.size)
+        self._remembered: dict[int, tuple[int, ...]] = {}
+
+    def leaders(self, round_: int) -> tuple[int, ...]:
+        """Return the leaders of this round in slot order."""
+        found = self._remembered.get(round_)
+        if found is None:
+            if len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered.clear()
+            found = self._draw(round_)
+            self._remembered[round_] = found
+        return found
+
+    def _draw(self, round_: int) -> tuple[int, ...]:
+        """Return the first authors of the round's permutation."""
+        left = list(enumerate(self._weights))
+        drawn: list[int] = []
+        for position in range(self._count):
+            total = sum(weight for _, weight in left)
+            seed = tagged(
+                _LEADERS,
+                self._origin,
+                self._epoch,
+                round_.to_bytes(8, "big"),
+                position.to_bytes(2, "big"),
+            )
+            # 256 bits over a small total: the bias of the remainder is below 2^-190.
+            mark = int.from_bytes(seed, "big") % total
+            for place, (author, weight) in enumerate(left):
+                if mark < weight:
+                    drawn.append(author)
+                    del left[place]
+                    break
+                mark -= weight
+        return tuple(drawn)

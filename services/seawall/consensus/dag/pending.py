@@ -1,0 +1,105 @@
+"""Blocks that wait for missing parents, found by the reference that they miss."""
+
+from seawall.domain.block import Ref, VerifiedBlock
+
+
+class _Waiting:
+    """A suspended block and how many of its parents are missing."""
+
+    __slots__ = ("block", "missing")
+
+    def __init__(self, block: VerifiedBlock, missing: int) -> None:
+        self.block = block
+        self.missing = missing
+
+
+class PendingBlocks:
+    """Suspended blocks, at most `per_author_max` of each author."""
+
+    def __init__(self, size: int, per_author_max: int) -> None:
+        self._waiting: dict[Ref, _Waiting] = {}
+        self._children: dict[Ref, list[Ref]] = {}
+        self._counts = [0] * size
+        self._per_author_max = per_author_max
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, ref: Ref) -> bool:
+        return ref in self._waiting
+
+    def get(self, ref: Ref) -> VerifiedBlock | None:
+        """Return the suspended block with this reference."""
+        waiting = self._waiting.get(ref)
+        return None if waiting is None else waiting.block
+
+    def wants(self, ref: Ref) -> bool:
+        """Return whether a suspended block waits for this one."""
+        return ref in self._children
+
+    def missing(self) -> list[Ref]:
+        """Return all references that somebody waits for and that are not here either."""
+        return [ref for ref in self._children if ref not in self._waiting]
+
+    def count_of(self, author: int) -> int:
+        """Return how many blocks of this author are suspended."""
+        return self._counts[author]
+
+    def has_room(self, author: int) -> bool:
+        """Return whether another block of this author may be suspended."""
+        return self._counts[author] < self._per_author_max
+
+    def add(self, block: VerifiedBlock, missing: list[Ref]) -> list[Ref]:
+        """Suspend a block; return those missing references that nobody waited for before."""
+        new: list[Ref] = []
+        self._waiting[block.ref] = _Waiting(block, len(missing))
+        self._counts[block.ref.author] += 1
+        for ref in missing:
+            children = self._children.get(ref)
+            if children is None:
+                self._children[ref] = [block.ref]
+                if ref not in self._waiting:
+                    new.append(ref)
+            else:
+                children.append(block.ref)
+        return new
+
+    def resolve(self, ref: Ref) -> list[VerifiedBlock]:
+        """Return the blocks that waited for this reference alone; they are suspended no longer."""
+        free: list[VerifiedBlock] = []
+        for child in self._children.pop(ref, ()):
+            waiting = self._waiting.get(child)
+            if waiting is None:
+                continue
+            waiting.missing -= 1
+            if waiting.missing == 0:
+                free.append(self._remove(child))
+        return free
+
+    def collect(self, gc_round: int) -> list[VerifiedBlock]:
+        """Drop suspended blocks at or below the gc round; return those that are free now.
+
+        Parents at or below that round count as present.
+        """
+        for ref in [ref for ref in self._waiting if ref.round <= gc_round]:
+            self._remove(ref)
+        free: list[VerifiedBlock] = []
+        for ref in [ref for ref in self._children if ref.round <= gc_round]:
+            free.extend(self.resolve(ref))
+        for ref, children in list(self._children.items()):
+            alive = [child for child in children if child in self._waiting]
+            if alive:
+                self._children[ref] = alive
+            else:
+                del self._children[ref]
+        return free
+
+    def drop(self, ref: Ref) -> None:
+        """Forget a block if it is suspended: it has come in by another way."""
+        if ref in self._waiting:
+            self._remove(ref)
+
+    def _remove(self, ref: Ref) -> VerifiedBlock:
+        """Take a block out."""
+        self._counts[ref.author] -= 1
+        return self._waiting.pop(ref).block

@@ -1,0 +1,227 @@
+"""When this site proposes, on what parents, and with what.
+
+A replica proposes for the newest clock round only. It waits for the leaders it can expect and for
+clear votes on those before, or for a timer; it keeps a least delay between own blocks, a long one
+when nobody has anything to say, and a longer one the further order or ledger lag behind.
+
+Source: docs/protocol.md, section 2.
+"""
+
+from typing import Final
+
+from seawall.codec import genesis_ref, sign_block
+from seawall.consensus.dag.core import Core
+from seawall.consensus.dag.store import Vertex
+from seawall.consensus.engine import Identity, Instant
+from seawall.domain.block import Block, BlockFlags, CoinShares, Ref, VerifiedBlock
+from seawall.domain.committee import Committee
+from seawall.domain.parameters import ConsensusParameters
+
+REACHABLE_ROUNDS: Final = 4
+"""An author that was heard from within this many rounds is worth waiting for."""
+
+UNHEARD: Final = -(1 << 62)
+"""Stands as the last round heard of an author whose link is gone."""
+
+_SYNCHRONOUS_WAVE: Final = 3
+"""With this wave length proposers wait for leaders; with longer ones for authors."""
+
+
+class Proposer:
+    """Decides on the next own block and builds it."""
+
+    def __init__(
+        self,
+        core: Core,
+        identity: Identity,
+        committee: Committee,
+        parameters: ConsensusParameters,
+        own_last: Ref,
+    ) -> None:
+        self._core = core
+        self._identity = identity
+        self._committee = committee
+        self._parameters = parameters
+        self.own_last = own_last
+        self.last_proposed = own_last.round
+        self.floor = 0
+        self._last_us: int | None = None
+        self._clock_since_us = 0
+        self._initial_us = parameters.leader_timeout_ms_initial * 1000
+        self.timeout_us = self._initial_us
+        self._judged_round = 0
+        self._lag_max = parameters.gc_depth // 2
+
+    def note_own(self, ref: Ref) -> None:
+        """Take note of an own block that came from elsewhere."""
+        if ref.round > self.own_last.round:
+            self.own_last = ref
+            self.last_proposed = max(self.last_proposed, ref.round)
+
+    def raise_floor(self, floor: int) -> bool:
+        """Propose in no round below this; return whether that is more than before."""
+        if floor <= self.floor:
+            return False
+        self.floor = floor
+        return True
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def on_clock(self, now_us: int) -> None:
+        """Arm the timer anew; lengthen or shorten it by what became of an earlier round.
+
+        A round without any direct decision doubles the timeout, once it had time for one; a
+        round with one takes a quarter off.
+        """
+        self._clock_since_us = now_us
+        wave = self._parameters.wave_length
+        round_ = self._core.clock.round - wave - 1
+        if wave > _SYNCHRONOUS_WAVE or round_ <= self._judged_round:
+            return
+        self._judged_round = round_
+        if self._core.committer.decided_directly(round_):
+            self.timeout_us = max(self._initial_us, self.timeout_us * 3 // 4)
+        else:
+            longest_us = self._parameters.leader_timeout_ms_max * 1000
+            self.timeout_us = min(longest_us, self.timeout_us * 2)
+
+    def due_at(self, now_us: int) -> int | None:
+        """Return when to propose if nothing else happens; None when there is nothing to wait for.
+
+        A time that has passed means now.
+        """
+        core = self._core
+        round_ = core.clock.round
+        if round_ <= self.last_proposed or round_ < self.floor or not self._has_own_last():
+            return None
+        due = now_us
+        if not self._is_ready(round_ - 1):
+            due = self._clock_since_us + self.timeout_us
+        if self._last_us is None:
+            return due
+        return max(due, self._last_us + self._delay_us(round_))
+
+    def _has_own_last(self) -> bool:
+        """Return whether the own last block is accepted, or too old to matter."""
+        core = self._core
+        return self.own_last.round <= core.gc_round or self.own_last in core.store
+
+    def _delay_us(self, round_: int) -> int:
+        """Return the least time between the last own block and the next one."""
+        core, parameters = self._core, self._parameters
+        delay_ms = parameters.round_delay_ms_min
+        excess = max(core.store.highest_round - core.linearizer.leader_round, self._ledger_lag())
+        if excess > self._lag_max:
+            delay_ms += delay_ms * (excess - self._lag_max) // 4
+            delay_ms = min(delay_ms, parameters.leader_timeout_ms_max)
+        if not core.is_busy():
+            # Follow whoever has begun the round, but not at any pace.
+            begun = core.store.authors_at(round_)
+            idle_ms = parameters.round_delay_ms_idle
+            delay_ms = max(delay_ms, idle_ms // 2 if begun else idle_ms)
+        return delay_ms * 1000
+
+    def _ledger_lag(self) -> int:
+        """Return by how many rounds our ledger is behind the last commit."""
+        return self._core.linearizer.leader_round - self._core.rooted_round
+
+    def accepts_payload(self) -> bool:
+        """Return whether blocks may carry payload: neither order nor ledger are far behind."""
+        core = self._core
+        order_lag = core.store.highest_round - core.linearizer.leader_round
+        return max(order_lag, self._ledger_lag()) <= self._lag_max
+
+    # --- readiness ------------------------------------------------------------------------------
+
+    def _is_ready(self, round_: int) -> bool:
+        """Return whether what can be expected of this round has come.
+
+        Leaders alone would let one fast voter starve them: their votes must be clear too.
+        """
+        if round_ <= 0:
+            return True
+        core = self._core
+        present = core.store.authors_at(round_) | 1 << core.own
+        reachable = self._reachable()
+        if not reachable & ~present:
+            return True
+        if self._parameters.wave_length > _SYNCHRONOUS_WAVE:
+            return False
+        leaders = sum([1 << author for author in core.schedule.leaders(round_)])
+        if leaders & reachable & ~present:
+            return False
+        return core.committer.has_clear_votes(round_ - 1)
+
+    def _reachable(self) -> int:
+        """Return the mask of authors heard of lately that are not known to equivocate."""
+        core = self._core
+        oldest = core.clock.round - 1 - REACHABLE_ROUNDS
+        heard = sum([1 << a for a, round_ in enumerate(core.heard_rounds) if round_ >= oldest])
+        return heard & ~core.equivocators
+
+    # --- the block ------------------------------------------------------------------------------
+
+    def propose(self, now: Instant) -> VerifiedBlock:
+        """Return the next own block, signed; its round is the clock's."""
+        core = self._core
+        round_ = core.clock.round
+        assert round_ > self.last_proposed, "one own block per round"
+        batches, transactions = core.payloads.take() if self.accepts_payload() else ((), ())
+        block = Block(
+            epoch=self._committee.epoch,
+            round=round_,
+            author=core.own,
+            timestamp_ms=now.wall_ms,
+            flags=BlockFlags.NONE,
+            parents=self._parents(round_),
+            batches=batches,
+            transactions=transactions,
+            rejects=(),
+            # No fast-path votes yet: this site abstains from all of them.
+            vote_cutoff=round_ - 1,
+            coin_shares=CoinShares(),
+            commit_votes=core.votes.take_ready(),
+        )
+        signed = sign_block(block, self._committee.origin, self._identity.consensus_key)
+        core.payloads.proposed(signed)
+        self.own_last = signed.ref
+        self.last_proposed = round_
+        self._last_us = now.elapsed_us
+        return signed
+
+    def _parents(self, round_: int) -> tuple[Ref, ...]:
+        """Return the own last block, then of each other author the newest one not yet covered.
+
+        Newest rounds first, so that a block is left out when another parent covers it already.
+        """
+        core = self._core
+        covered = 0
+        own = core.store.get(self.own_last)
+        if own is not None:
+            covered = own.history | own.bit
+        newest: list[Vertex] = []
+        for author in range(self._committee.size):
+            if author != core.own:
+                newest.extend(self._newest_of(author, round_))
+        parents = [self.own_last]
+        chosen = 1 << core.own
+        for vertex in sorted(newest, key=lambda one: (-one.round, one.author)):
+            if not (covered & vertex.bit or chosen & vertex.author_bit):
+                parents.append(vertex.ref)
+                covered |= vertex.history | vertex.bit
+                chosen |= vertex.author_bit
+        if round_ == 1:
+            origin, epoch = self._committee.origin, self._committee.epoch
+            others = [author for author in range(self._committee.size) if author != core.own]
+            parents.extend([genesis_ref(origin, epoch, author) for author in others])
+        return tuple(parents)
+
+    def _newest_of(self, author: int, below: int) -> list[Vertex]:
+        """Return the blocks of the author's newest slot below a round and above the gc round."""
+        store = self._core.store
+        start = min(below - 1, store.highest_round_of(author))
+        for round_ in range(start, self._core.gc_round, -1):
+            found = store.at_slot(round_, author)
+            if found:
+                return found
+        return []

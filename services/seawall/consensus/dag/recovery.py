@@ -1,0 +1,140 @@
+"""Rebuilds a replica's state from its journal, and writes bases that keep the journal short."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from seawall.codec import decode_commit_summary, encode_commit_summary, summarise
+from seawall.codec.domains import genesis_ref
+from seawall.consensus.dag.core import Core
+from seawall.consensus.dag.records import (
+    BASE_BEGIN,
+    BASE_END,
+    BLOCK,
+    COMMIT,
+    LOST_DISK,
+    Base,
+    base_record,
+    block_record,
+    read_base,
+    read_block,
+    read_floor,
+    since_last_base,
+)
+from seawall.consensus.engine import Record
+from seawall.domain.block import Ref, VerifiedBlock
+from seawall.domain.commit import CommitSummary
+from seawall.domain.committee import Committee
+from seawall.errors import OperationalError
+
+BASE_EVERY_GC_DEPTHS: Final = 4
+"""A new base is written when the last one is this many gc depths of rounds old."""
+
+
+class Restored(msgspec.Struct):
+    """What the journal says besides the DAG: own last block, lowest round to propose in."""
+
+    own_last: Ref
+    floor: int
+    base_round: int
+
+
+def restore(core: Core, committee: Committee, records: Sequence[Record]) -> Restored:
+    """Bring a fresh core into the state that the records describe.
+
+    Commits after the base are delivered again, with equal numbers and digests.
+
+    Raises OperationalError `JOURNAL_CORRUPT` when the records do not fit together.
+    """
+    own = core.own
+    restored = Restored(genesis_ref(committee.origin, committee.epoch, own), 0, 0)
+    settled: dict[Ref, None] = {}
+    for place, record in enumerate(since_last_base(records)):
+        if record.kind == BLOCK:
+            _restore_block(core, read_block(record.data), settled, restored)
+        elif record.kind == COMMIT:
+            _restore_commit(core, decode_commit_summary(record.data))
+        elif record.kind == LOST_DISK:
+            restored.floor = max(restored.floor, read_floor(record.data))
+        elif record.kind == BASE_BEGIN and place == 0:
+            base = read_base(record.data)
+            settled = dict.fromkeys(base.settled)
+            _restore_base(core, base, restored)
+        elif record.kind not in (BASE_BEGIN, BASE_END):
+            raise OperationalError("JOURNAL_CORRUPT", "a record of unknown kind", field="kind")
+    core.unwritten.clear()
+    core.clock_moved = True
+    return restored
+
+
+def _restore_base(core: Core, base: Base, restored: Restored) -> None:
+    """Start from a certified commit."""
+    core.linearizer.restore(base.index, base.digest, base.leader.round, base.clock_ms)
+    core.committer.jump_behind(base.leader.round, base.leader.author)
+    core.votes.restore(base.index, base.voted_index)
+    restored.own_last = base.own_last
+    restored.floor = base.floor
+    restored.base_round = base.leader.round
+
+
+def _restore_block(
+    core: Core, block: VerifiedBlock, settled: dict[Ref, None], restored: Restored
+) -> None:
+    """Accept a block again; a parent that is not there was below the gc round at its time."""
+    if block.ref in core.store:
+        return
+    core.hear(block.ref)
+    core.check_slot(block)
+    vertex = core.accept(block)
+    if block.ref in settled:
+        core.settle(vertex)
+    elif block.ref.author == core.own:
+        core.payloads.proposed(block)
+    if block.ref.author == core.own and block.ref.round > restored.own_last.round:
+        restored.own_last = block.ref
+
+
+def _restore_commit(core: Core, summary: CommitSummary) -> None:
+    """Make a commit again, as it was made before."""
+    if summary.index <= core.linearizer.index:
+        return
+    found = [core.store.get(ref) for ref in summary.delivered]
+    vertices = [vertex for vertex in found if vertex is not None]
+    commit = core.linearizer.adopt(summary.leader, summary.clock_ms, vertices)
+    if commit.digest != summary.digest or commit.index != summary.index:
+        raise OperationalError(
+            "JOURNAL_CORRUPT", "restore the data directory, or start without it", field="commit"
+        )
+    core.committer.jump_behind(summary.leader.round, summary.leader.author)
+    core.publish(commit)
+
+
+def make_base(core: Core, own_last: Ref, floor: int) -> list[Record]:
+    """Return the records of a new base at the last commit that is certified and in our ledger.
+
+    All commits after it and all blocks above its gc round are still held.
+    """
+    commit = core.recent[core.base_index]
+    gc_round = max(0, commit.leader.round - core.gc_depth)
+    later = [core.recent[index] for index in range(commit.index + 1, core.linearizer.index + 1)]
+    delivered_later = {block.ref for one in later for block in one.blocks}
+    held = [vertex for vertex in core.store if vertex.round > gc_round]
+    base = Base(
+        index=commit.index,
+        digest=commit.digest,
+        leader=commit.leader,
+        clock_ms=commit.clock_ms,
+        floor=floor,
+        voted_index=core.votes.voted_index,
+        own_last=own_last,
+        settled=tuple(
+            [v.ref for v in held if core.store.is_settled(v) and v.ref not in delivered_later]
+        ),
+    )
+    return [
+        base_record(base),
+        *[block_record(vertex.block) for vertex in held],
+        *[Record(COMMIT, encode_commit_summary(summarise(one))) for one in later],
+        Record(BASE_END, b""),
+    ]
