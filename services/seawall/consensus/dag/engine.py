@@ -80,7 +80,7 @@ class DagEngine:
         )
         self._synchroniser = Synchroniser(self._core, committee.size)
         self._catch_up = CatchUp(self._core, committee.size, history)
-        self._observed_round = 0
+        self._has_lost_disk = restored.floor > 0
 
     # --- the interface --------------------------------------------------------------------------
 
@@ -146,6 +146,7 @@ class DagEngine:
                 self._catch_up.on_fetch(peer, first_index, now_us)
             case Commits():
                 self._catch_up.on_commits(peer, message, now_us)
+                self._check_own()
             case LatestQuery():
                 self._answer_latest(peer)
             case LatestReply():
@@ -219,6 +220,8 @@ class DagEngine:
             self._core.effects.observe("latest_refused", peer=peer)
             return
         self._start_check.answer(peer, reply)
+        if self._has_lost_disk:
+            self._lose_disk(self._proposer.own_last)
         blocks = tuple([block for block in (own, yours) if block is not None])
         self._take_in(peer, blocks, now_us)
 
@@ -228,12 +231,18 @@ class DagEngine:
         Blocks at or below the gc round may be gone from the journal for good reason.
         """
         ref = block.ref
-        if ref.round <= max(self._core.gc_round, 0) and ref.round <= self._proposer.last_proposed:
-            return
-        self._lose_disk(ref)
+        if ref.round > min(self._core.gc_round, self._proposer.last_proposed):
+            self._lose_disk(ref)
+
+    def _check_own(self) -> None:
+        """Notice own blocks that came inside commits."""
+        latest = self._latest_of(self._own)
+        if latest is not None and latest.ref.round > self._proposer.last_proposed:
+            self._lose_disk(latest.ref)
 
     def _lose_disk(self, ref: Ref) -> None:
         """Propose only in rounds for which no block of ours can exist."""
+        self._has_lost_disk = True
         floor = max(self._start_check.highest_round, ref.round) + 2
         self._proposer.note_own(ref)
         if self._proposer.raise_floor(floor):
