@@ -1,48 +1,22 @@
-"""Invariants, checked after every step of every seat; a violation stops the run and is named.
+"""The invariants of safety, checked after every step of every seat.
 
 Numbers are those of docs/protocol.md, section 9. Checkers look from outside: at what a replica
-persists, sends and delivers. Only twins' authors, lost disks and hostile seats are excused.
+persists, sends, delivers and reports. Only twins' authors, lost disks and hostile seats are
+excused, and only from what their fault makes impossible.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seawall.consensus.engine import Blocks, Output
+from seawall.consensus.engine import Output
 from seawall.crypto.hashing import sha256
 from seawall.domain.block import GENESIS_ROUND, Ref, VerifiedBlock
 from seawall.domain.commit import Commit
+from seawall.sim.checking import Checker, own_blocks
+from seawall.sim.union import Slot, UnionDag
 
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
     from seawall.sim.world import World
-
-
-class InvariantError(AssertionError):
-    """An invariant does not hold: which one, what broke it, and at what virtual time."""
-
-    def __init__(self, invariant: str, detail: str, now_us: int) -> None:
-        """Keep the facts."""
-        super().__init__(f"{invariant} at {now_us / 1e6:.6f} s: {detail}")
-        self.invariant = invariant
-        self.detail = detail
-
-
-class Checker:
-    """Sees everything that happens in a world; subclasses look at what they care about."""
-
-    invariant = ""
-
-    def on_start(self, world: "World", seat: "Seat") -> None:
-        """A seat was built from its disk and has not worked yet."""
-
-    def on_crash(self, world: "World", seat: "Seat") -> None:
-        """A seat is about to stop."""
-
-    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
-        """A step's records are durable; nothing of it has been sent yet."""
-
-    def on_end(self, world: "World") -> None:
-        """The run has reached its goal."""
 
 
 class OneBlockPerRound(Checker):
@@ -144,15 +118,151 @@ class CommonPrefix(Checker):
         return None
 
 
-def own_blocks(author: int, output: Output) -> Iterable[VerifiedBlock]:
-    """Return the author's blocks among all that this output sends."""
-    for send in output.send:
-        if isinstance(send.message, Blocks):
-            for block in send.message.blocks:
-                if block.ref.author == author:
-                    yield block
+class OwnChain(Checker):
+    """I2: whatever a replica accepts names its author's previous block first, and holds it."""
+
+    invariant = "I2"
+
+    def __init__(self) -> None:
+        """Start without blocks."""
+        self._held: dict[int, set[Ref]] = {}
+        self._gc_round: dict[int, int] = {}
+
+    def on_start(self, world: "World", seat: "Seat") -> None:
+        """Forget what an earlier process of this seat held: its disk says it again."""
+        del world
+        self._held.setdefault(seat.index, set())
+        self._gc_round.setdefault(seat.index, 0)
+
+    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
+        """Check every block that the seat accepts."""
+        if seat.author in world.plan.hostile:
+            return
+        held = self._held[seat.index]
+        if output.deliver:
+            last = output.deliver[-1].leader.round - world.plan.parameters.gc_depth
+            self._gc_round[seat.index] = max(self._gc_round[seat.index], last)
+        for block in world.accepted:
+            held.add(block.ref)
+            problem = self._problem(block, held, self._gc_round[seat.index])
+            if problem is not None:
+                detail = f"{seat.name} accepts a block of author {block.ref.author}: {problem}"
+                raise world.violation(self.invariant, detail)
+
+    def _problem(self, block: VerifiedBlock, held: set[Ref], gc_round: int) -> str | None:
+        first, *others = block.block.parents
+        if first.author != block.ref.author:
+            return "its first parent is another author's"
+        if any(parent.author == first.author for parent in others):
+            return "two parents are its own"
+        for parent in block.block.parents:
+            if parent.round >= block.ref.round:
+                return "a parent is not of an earlier round"
+            if parent.round > max(gc_round, GENESIS_ROUND) and parent not in held:
+                return f"a parent of round {parent.round} is missing"
+        return None
 
 
-def all_checkers() -> tuple[Checker, ...]:
-    """Return a fresh one of every checker."""
-    return (OneBlockPerRound(), CommonPrefix())
+class CertifiedOnce(Checker):
+    """I3: in the union of all replicas at most one block of a slot is certified."""
+
+    invariant = "I3"
+
+    def __init__(self) -> None:
+        """Start with an empty union."""
+        self._union: UnionDag | None = None
+
+    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
+        """Add what is new, and look at equivocated slots that it may certify."""
+        if self._union is None:
+            self._union = UnionDag(world.committee, world.plan.parameters.wave_length)
+        if seat.author in world.plan.hostile:
+            return
+        for block in world.accepted:
+            if block.ref not in self._union:
+                self._union.add(block)
+                self._look(world, self._union, block.ref)
+
+    def _look(self, world: "World", union: UnionDag, ref: Ref) -> None:
+        slots = [ref.slot]
+        below = ref.round - world.plan.parameters.wave_length + 1
+        slots.extend((below, author) for author in range(world.committee.size))
+        for slot in slots:
+            if len(union.at_slot(slot)) > 1 and len(union.certified(slot)) > 1:
+                detail = f"two blocks of round {slot[0]}, author {slot[1]}, are certified"
+                raise world.violation(self.invariant, detail)
+
+
+class OneVerdict(Checker):
+    """I6: a slot's verdict is the same at every replica, and never changes.
+
+    Verdicts of a seat come in slot order without a commit between them that is not theirs; how a
+    slot was decided, directly or not, may differ.
+    """
+
+    invariant = "I6"
+
+    def __init__(self) -> None:
+        """Start without verdicts."""
+        self._verdicts: dict[Slot, str] = {}
+
+    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
+        """Compare every verdict that an honest seat reports."""
+        if seat.author in world.plan.faulty:
+            return
+        for slot, digest, _ in verdicts(output):
+            known = self._verdicts.setdefault(slot, digest)
+            if known != digest:
+                detail = f"{seat.name} decides round {slot[0]}, author {slot[1]} differently"
+                raise world.violation(self.invariant, detail)
+
+
+class DirectVerdicts(Checker):
+    """I4: where one replica skips a slot directly, no block of it is certified anywhere.
+
+    And where one commits a leader directly, it is certified in the union, by blocks of stake Q.
+    """
+
+    invariant = "I4"
+
+    def __init__(self) -> None:
+        """Start with an empty union."""
+        self._blocks: dict[Ref, VerifiedBlock] = {}
+        self._direct: dict[Slot, set[str]] = {}
+
+    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
+        """Keep what was accepted and what was decided directly."""
+        if seat.author in world.plan.hostile:
+            return
+        for block in world.accepted:
+            self._blocks.setdefault(block.ref, block)
+        for slot, digest, direct in verdicts(output):
+            if direct and seat.author not in world.plan.faulty:
+                self._direct.setdefault(slot, set()).add(digest)
+
+    def on_end(self, world: "World") -> None:
+        """Judge every direct verdict by the union of the whole run."""
+        union = UnionDag(world.committee, world.plan.parameters.wave_length)
+        for block in self._blocks.values():
+            union.add(block)
+        for slot, digests in self._direct.items():
+            certified = [ref.digest.hex() for ref in union.certified(slot)]
+            for digest in sorted(digests):
+                if certified != ([digest] if digest else []):
+                    what = "commits" if digest else "skips"
+                    detail = (
+                        f"a replica {what} round {slot[0]}, author {slot[1]} directly, "
+                        f"yet {len(certified)} of its blocks are certified"
+                    )
+                    raise world.violation(self.invariant, detail)
+
+
+def verdicts(output: Output) -> list[tuple[Slot, str, bool]]:
+    """Return (slot, digest or nothing for a skip, direct) of every verdict in an output."""
+    found: list[tuple[Slot, str, bool]] = []
+    for seen in output.observe:
+        if seen.name == "slot_decided":
+            fields = seen.fields
+            slot = (int(fields["round"]), int(fields["author"]))
+            found.append((slot, str(fields["digest"]), bool(fields["direct"])))
+    return found

@@ -1,14 +1,21 @@
 """What a world runs its seats with: the true parts, or broken ones where a mutant replaces them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from seawall.consensus.dag.leaders import PermutationLeaders
 from seawall.consensus.engine import Engine
 from seawall.consensus.engines import ENGINES, EngineFactory
 from seawall.consensus.replica import Journal, Replica
 from seawall.domain.committee import Committee
 from seawall.sim.disk import Disk
 from seawall.sim.passing import Verify, verify_block
+from seawall.sim.plan import Plan
+
+
+def permutation_leaders(committee: Committee, plan: Plan, number: int) -> Sequence[int]:
+    """Return the leaders of a round in slot order."""
+    return PermutationLeaders(committee, plan.parameters.leaders_per_round).leaders(number)
 
 
 def _unchanged(committee: Committee) -> Committee:
@@ -29,6 +36,7 @@ class Machinery:
     disk: Callable[[], Disk] = Disk
     verify: Verify = verify_block
     committee: Callable[[Committee], Committee] = _unchanged
+    leaders: Callable[[Committee, Plan, int], Sequence[int]] = permutation_leaders
 
 
 def honest_machinery(engine: str) -> Machinery:

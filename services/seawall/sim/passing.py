@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from seawall.codec import decode_block
 from seawall.consensus import verification
-from seawall.consensus.engine import BelowGc, Blocks, Commits, LatestReply, Message
+from seawall.consensus.dag.records import BLOCK, read_block
+from seawall.consensus.engine import BelowGc, Blocks, Commits, LatestReply, Message, Record
 from seawall.domain.block import VerifiedBlock
 from seawall.domain.committee import Committee
 from seawall.errors import PeerError
@@ -35,6 +36,7 @@ class Passage:
         self._plan = plan
         self._verify = verify
         self._known: dict[bytes, VerifiedBlock | None] = {}
+        self._read: dict[bytes, VerifiedBlock] = {}
         self.refused = 0
 
     def admit(self, message: Message) -> Message | None:
@@ -47,9 +49,16 @@ class Passage:
             self.refused += 1
             return None
 
-    def known(self, raw: bytes) -> VerifiedBlock:
-        """Return the block in these bytes, verified now or before."""
-        return self._block(raw)
+    def accepted(self, records: Iterable[Record]) -> tuple[VerifiedBlock, ...]:
+        """Return the blocks among journal records: what a replica has just accepted."""
+        found: list[VerifiedBlock] = []
+        for record in records:
+            if record.kind == BLOCK:
+                block = self._read.get(record.data)
+                if block is None:
+                    block = self._read[record.data] = read_block(record.data)
+                found.append(block)
+        return tuple(found)
 
     def _admit(self, message: Message) -> Message:
         match message:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seawall.consensus.engines import ENGINES
-from seawall.sim.checkers import InvariantError, all_checkers
+from seawall.sim.checking import InvariantError
+from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
 from seawall.sim.mutants import MUTANTS
 from seawall.sim.profiles import PROFILES, plan_of

@@ -14,7 +14,8 @@ from statistics import median
 from typing import Final
 
 from seawall.consensus.engines import ENGINES
-from seawall.sim.checkers import InvariantError, all_checkers
+from seawall.sim.checking import InvariantError
+from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
 from seawall.sim.mutants import MUTANTS, Hunt, hunt
 from seawall.sim.profiles import SHARES, plan_of

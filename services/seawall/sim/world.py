@@ -23,7 +23,8 @@ from seawall.consensus.engine import (
     Submitted,
     Woken,
 )
-from seawall.sim.checkers import Checker, InvariantError
+from seawall.domain.block import VerifiedBlock
+from seawall.sim.checking import Checker, InvariantError
 from seawall.sim.disk import Crashed, CrashPoint
 from seawall.sim.machinery import Machinery
 from seawall.sim.network import Network
@@ -64,6 +65,7 @@ class World:
         self.committee = committee_of(plan.stakes)
         self.now_us = 0
         self.steps = 0
+        self.accepted: tuple[VerifiedBlock, ...] = ()
         self.checkers = tuple(checkers)
         self.log = Transcript(enabled=transcript)
         self.random = Random(f"{plan.seed}/world")
@@ -75,7 +77,7 @@ class World:
             loss=plan.loss,
             random=Random(f"{plan.seed}/network"),
         )
-        self.passage = Passage(self.committee, plan, machinery.verify)
+        self.passage = Passage(machinery.committee(self.committee), plan, machinery.verify)
         self.workload = Workload(self.committee, plan, Random(f"{plan.seed}/workload"))
         self.seats = tuple(self._new_seat(index, author) for index, author in enumerate(authors))
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
@@ -203,9 +205,8 @@ class World:
         action()
 
     def _reached(self, commits: int) -> bool:
-        return all(
-            seat.ledger.height >= commits for seat in self.honest() if seat.replica is not None
-        )
+        running = [seat for seat in self.honest() if seat.replica is not None]
+        return bool(running) and all(seat.ledger.height >= commits for seat in running)
 
     def _lagging(self) -> str:
         heights = [(seat.name, seat.ledger.height) for seat in self.seats]
@@ -274,6 +275,7 @@ class World:
             return
         seat.busy = False
         seat.disk.settle()
+        self.accepted = self.passage.accepted(output.persist)
         for checker in self.checkers:
             checker.on_output(self, seat, output)
         if not self._send_all(seat, output):

@@ -1,0 +1,48 @@
+"""What a checker is: an onlooker that sees every start, crash and output of every seat."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from seawall.consensus.engine import Blocks, Output
+from seawall.domain.block import VerifiedBlock
+
+if TYPE_CHECKING:
+    from seawall.sim.seat import Seat
+    from seawall.sim.world import World
+
+
+class InvariantError(AssertionError):
+    """An invariant does not hold: which one, what broke it, and at what virtual time."""
+
+    def __init__(self, invariant: str, detail: str, now_us: int) -> None:
+        """Keep the facts."""
+        super().__init__(f"{invariant} at {now_us / 1e6:.6f} s: {detail}")
+        self.invariant = invariant
+        self.detail = detail
+
+
+class Checker:
+    """Sees everything that happens in a world; subclasses look at what they care about."""
+
+    invariant = ""
+
+    def on_start(self, world: "World", seat: "Seat") -> None:
+        """A seat was built from its disk and has not worked yet."""
+
+    def on_crash(self, world: "World", seat: "Seat") -> None:
+        """A seat is about to stop."""
+
+    def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
+        """A step's records are durable; nothing of it has been sent yet."""
+
+    def on_end(self, world: "World") -> None:
+        """The run has reached its goal."""
+
+
+def own_blocks(author: int, output: Output) -> Iterable[VerifiedBlock]:
+    """Return the author's blocks among all that this output sends."""
+    for send in output.send:
+        if isinstance(send.message, Blocks):
+            for block in send.message.blocks:
+                if block.ref.author == author:
+                    yield block

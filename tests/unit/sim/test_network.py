@@ -1,0 +1,114 @@
+from random import Random
+
+import pytest
+
+from seawall.sim.network import (
+    RECONNECT_US,
+    FixedDelay,
+    LogNormalDelay,
+    Loss,
+    Network,
+    ZoneDelay,
+)
+
+TWIN = 4
+
+
+def network(loss: Loss | None = None, delay: object = None, seed: int = 1) -> Network:
+    made = Network(
+        authors=(0, 1, 2, 3, 0),
+        zones=("eu", "us", "eu", "us", "eu"),
+        delay=delay if isinstance(delay, LogNormalDelay) else FixedDelay(delay_us=100),
+        loss=loss or Loss(),
+        random=Random(seed),
+    )
+    for seat in range(5):
+        made.set_alive(seat, alive=True)
+    made.refresh(0)
+    return made
+
+
+def test_twins_have_no_link_between_them() -> None:
+    made = network()
+    assert not made.is_up(0, TWIN)
+    assert made.peers[0] == (1, 2, 3)
+    assert made.is_up(0, 1)
+    assert made.is_up(TWIN, 1)
+
+
+def test_a_link_delivers_in_order_whatever_the_delays() -> None:
+    made = network(delay=LogNormalDelay(median_us=1000, sigma=2.0))
+    arrivals = []
+    for now_us in range(0, 1000, 10):
+        sent = made.schedule(0, 1, now_us)
+        assert sent is not None
+        arrivals.append(sent[0])
+    assert arrivals == sorted(arrivals)
+
+
+def test_a_retransmission_is_a_delay_and_holds_up_what_follows() -> None:
+    made = network(Loss(retransmit=0.5), seed=3)
+    arrivals = [made.schedule(0, 1, 0) for _ in range(40)]
+    times = [sent[0] for sent in arrivals if sent is not None]
+    assert len(times) == 40
+    assert max(times) > 100
+    assert times == sorted(times)
+
+
+def test_a_reset_loses_the_message_and_everything_on_its_way() -> None:
+    made = network()
+    sent = made.schedule(0, 1, 0)
+    assert sent is not None
+    made.loss = Loss(reset=1.0)
+    assert made.schedule(0, 1, 10) is None
+    assert made.refresh(10) == [(0, 1, False)]
+    assert not made.arrives(0, 1, sent[1])
+    assert made.schedule(1, 0, 20) is None
+    repaired_us = made.repaired_us(1, 0)
+    assert repaired_us == 10 + RECONNECT_US
+    assert made.refresh(repaired_us) == [(0, 1, True)]
+    assert not made.arrives(0, 1, sent[1]), "a new connection does not carry old messages"
+
+
+def test_a_partition_cuts_exactly_the_links_between_groups() -> None:
+    made = network()
+    made.set_partition([(0, 1)])
+    changes = made.refresh(5)
+    assert changes == [
+        (0, 2, False),
+        (0, 3, False),
+        (1, 2, False),
+        (1, 3, False),
+        (1, TWIN, False),
+    ]
+    assert made.is_up(2, TWIN)
+    made.set_partition([])
+    assert made.refresh(6) == [(a, b, True) for a, b, _ in changes]
+
+
+def test_sight_hides_one_twin_from_one_seat() -> None:
+    made = network()
+    made.set_blind([(TWIN, 1)])
+    assert made.refresh(5) == [(1, TWIN, False)]
+    assert made.is_up(0, 1)
+
+
+def test_a_stopped_seat_has_no_links() -> None:
+    made = network()
+    made.set_alive(2, alive=False)
+    assert {(a, b) for a, b, up in made.refresh(1) if not up} == {(0, 2), (1, 2), (2, 3), (2, 4)}
+
+
+def test_zones_differ_and_unknown_pairs_take_the_default() -> None:
+    delay = ZoneDelay(median_us={"eu>us": 100_000}, default_us=10, sigma=0.0)
+    random = Random(1)
+    assert delay.sample_us(random, "eu", "us") == 100_000
+    assert delay.sample_us(random, "us", "eu") == 10
+
+
+@pytest.mark.parametrize("median_us", [1000, 30_000])
+def test_log_normal_delay_has_the_stated_median(median_us: int) -> None:
+    delay = LogNormalDelay(median_us=median_us)
+    random = Random(5)
+    samples = sorted(delay.sample_us(random, "eu", "us") for _ in range(2001))
+    assert abs(samples[1000] / median_us - 1) < 0.1
