@@ -58,7 +58,7 @@ class Core:
         self.evidence: dict[int, tuple[VerifiedBlock, VerifiedBlock]] = {}
         self.recent: dict[int, Commit] = {}
         self._recent_bytes = 0
-        self._first_seen: dict[tuple[int, int], Ref] = {}
+        self._first_seen: dict[int, dict[int, Ref]] = {}
         self._open_payload: dict[Ref, Vertex] = {}
         self.last_payload_index = 0
         self.rooted_index = 0
@@ -115,7 +115,7 @@ class Core:
     def check_slot(self, block: VerifiedBlock) -> None:
         """Notice when an author signs a second block for a slot."""
         ref = block.ref
-        first = self._first_seen.setdefault(ref.slot, ref)
+        first = self._first_seen.setdefault(ref.round, {}).setdefault(ref.author, ref)
         if first == ref:
             return
         if not self.equivocators >> ref.author & 1:
@@ -273,8 +273,8 @@ class Core:
             return
         self.pruned_round = round_
         self.store.prune(round_)
-        for slot in [slot for slot in self._first_seen if slot[0] <= round_]:
-            del self._first_seen[slot]
+        for old in [known for known in self._first_seen if known <= round_]:
+            del self._first_seen[old]
 
     def settle(self, vertex: Vertex) -> None:
         """Take a block as delivered by a commit before the first one known here."""

@@ -49,8 +49,11 @@ class Base(msgspec.Struct, frozen=True):
 
 def block_record(block: VerifiedBlock) -> Record:
     """Return the record of an accepted block."""
-    valid = set(block.valid_votes)
-    mask = sum([1 << i for i, vote in enumerate(block.block.commit_votes) if vote in valid])
+    votes, valid = block.block.commit_votes, block.valid_votes
+    if len(votes) == len(valid):
+        mask = (1 << len(votes)) - 1
+    else:
+        mask = sum([1 << i for i, vote in enumerate(votes) if vote in valid])
     return Record(BLOCK, _VOTES.pack(mask) + block.raw)
 
 
