@@ -1,0 +1,1 @@
+"""Measurements of Seawall: small pieces one by one, and four sites under load."""
