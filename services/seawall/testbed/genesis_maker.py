@@ -1,0 +1,240 @@
+"""Makes a local network: keys, certificates, base models, genesis, and settings for each site.
+
+Nothing is ever overwritten: a directory that has a genesis keeps it.
+"""
+
+import datetime as dt
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from seawall.config import PORTS_PER_SITE
+from seawall.crypto.signing import SigningKey
+from seawall.domain.genesis import Contributor, Genesis, GenesisSite
+from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.errors import LocalError
+from seawall.formats import genesis as genesis_format
+from seawall.runtime.certificates import make_certificate
+from seawall.runtime.keys import (
+    CONSENSUS_KEY,
+    COSIGNER_KEY,
+    LOG_KEY,
+    write_seed,
+    write_site_secrets,
+)
+from seawall.runtime.locks import write_durably
+from seawall.testbed.directory import NetworkDirectory
+from seawall.testbed.tasks import PlannedTask, digits_task
+
+PORTS_FROM: Final = 24_000
+PORTS_TO: Final = 32_000
+"""Where base ports are looked for: below what systems give to outgoing connections."""
+
+ROOT_KEYS: Final = 3
+ROOT_THRESHOLD: Final = 2
+SEED_BYTES: Final = 32
+ROOT_OWNER: Final = "root-owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """What to make.
+
+    Attributes:
+        sites: number of sites.
+        stakes: stake of each site; 1 each when empty.
+        chain: human name of the chain.
+        host: address that sites listen on and are dialled at.
+        port: base port of the first site, the others follow; free ones are chosen when None.
+        contributors: enrolled contributors, besides one owner of a root set.
+        tasks: the tasks; the digits task alone when empty.
+        consensus: protocol parameters.
+        admission: limits on updates.
+
+    """
+
+    sites: int = 4
+    stakes: tuple[int, ...] = ()
+    chain: str = "local"
+    host: str = "127.0.0.1"
+    port: int | None = None
+    contributors: int = 20
+    tasks: tuple[PlannedTask, ...] = ()
+    consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
+    admission: AdmissionParameters = field(default_factory=AdmissionParameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeNetwork:
+    """A network that is ready to start."""
+
+    directory: NetworkDirectory
+    genesis: Genesis
+    origin: str
+
+
+def contributor_name(index: int) -> str:
+    """Return the name of a contributor, and of its key file."""
+    return f"contributor-{index:02}"
+
+
+def make_network(
+    path: Path, plan: NetworkPlan, *, entropy: Callable[[int], bytes] = os.urandom
+) -> MadeNetwork:
+    """Write everything that a network of sites needs below `path`.
+
+    Raises:
+        LocalError: GENESIS_EXISTS when there is a genesis already; GENESIS_PLAN for a plan that
+            cannot be carried out; GENESIS_INVALID as `formats.genesis.encode`.
+
+    """
+    directory = NetworkDirectory(path)
+    if directory.genesis.exists():
+        raise LocalError(
+            "GENESIS_EXISTS", f"{directory.genesis} is there: choose another directory"
+        )
+    stakes = plan.stakes or (1,) * plan.sites
+    if plan.sites < 1 or len(stakes) != plan.sites:
+        raise LocalError("GENESIS_PLAN", "give one stake for each of at least one site")
+    ports = site_ports(plan)
+    log_seed = entropy(SEED_BYTES)
+    sites = tuple(
+        _make_site(directory, plan, index, (stakes[index], ports[index]), log_seed, entropy)
+        for index in range(plan.sites)
+    )
+    root_keys = tuple(
+        write_seed(directory.root_key(index), entropy(SEED_BYTES)).public
+        for index in range(ROOT_KEYS)
+    )
+    tasks = plan.tasks or (digits_task(1, contributors=plan.contributors),)
+    leaders = min(plan.consensus.leaders_per_round, plan.sites)
+    genesis = Genesis(
+        chain=plan.chain,
+        sites=sites,
+        consensus=replace(plan.consensus, leaders_per_round=leaders),
+        admission=plan.admission,
+        log_key=SigningKey.from_seed(log_seed).public,
+        root_keys=root_keys,
+        root_threshold=ROOT_THRESHOLD,
+        tasks=tuple(planned.task for planned in tasks),
+        contributors=_enrol(directory, plan.contributors, entropy),
+    )
+    directory.payloads.mkdir(parents=True, exist_ok=True)
+    for planned in tasks:
+        write_durably(
+            directory.payload(planned.task.base_payload_digest), planned.base_payload, mode=0o644
+        )
+    data = genesis_format.encode(genesis)
+    # Last, so that a directory with a genesis has everything else.
+    write_durably(directory.genesis, data, mode=0o644)
+    return MadeNetwork(directory=directory, genesis=genesis, origin=genesis_format.origin(data))
+
+
+def site_ports(plan: NetworkPlan) -> tuple[int, ...]:
+    """Return one base port for each site.
+
+    Raises:
+        LocalError: GENESIS_PLAN when there are not enough ports.
+
+    """
+    if plan.port is not None:
+        last = plan.port + PORTS_PER_SITE * plan.sites
+        if plan.port < 1 or last > 1 << 16:
+            raise LocalError("GENESIS_PLAN", "choose a lower port", field="port")
+        return tuple(range(plan.port, last, PORTS_PER_SITE))
+    bases: list[int] = []
+    for base in range(PORTS_FROM, PORTS_TO, PORTS_PER_SITE):
+        if all(_is_free(plan.host, base + offset) for offset in range(PORTS_PER_SITE)):
+            bases.append(base)
+        if len(bases) == plan.sites:
+            return tuple(bases)
+    raise LocalError("GENESIS_PLAN", "too few ports are free: name one yourself", field="port")
+
+
+def write_settings(path: Path, members: Sequence[tuple[str, str | int | list[str]]]) -> None:
+    """Write a settings file of plain members."""
+    lines = [f"{name} = {_toml(value)}\n" for name, value in members]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, "".join(lines).encode(), mode=0o644)
+
+
+def _toml(value: str | int | list[str]) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _make_site(
+    directory: NetworkDirectory,
+    plan: NetworkPlan,
+    index: int,
+    stake_and_port: tuple[int, int],
+    log_seed: bytes,
+    entropy: Callable[[int], bytes],
+) -> GenesisSite:
+    """Write keys, certificate and settings of one site; return how it stands in genesis."""
+    name = f"site-{index}"
+    stake, port = stake_and_port
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    hosts = tuple(dict.fromkeys((plan.host, "127.0.0.1")))
+    tls = make_certificate(name, hosts, not_before=yesterday)
+    seeds = {
+        CONSENSUS_KEY: entropy(SEED_BYTES),
+        COSIGNER_KEY: entropy(SEED_BYTES),
+        LOG_KEY: log_seed,
+    }
+    write_site_secrets(directory.keys(name), seeds, *tls)
+    write_settings(
+        directory.settings(name),
+        [
+            ("site", index),
+            ("genesis", "../genesis.json"),
+            ("data_dir", "data"),
+            ("keys_dir", "keys"),
+            ("host", plan.host),
+            ("port", port),
+        ],
+    )
+    return GenesisSite(
+        name=name,
+        zone="local",
+        stake=stake,
+        consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
+        cosigner_name=f"{plan.chain}.seawall.internal/{name}",
+        cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
+        tls_certificate_pem=tls[1].decode(),
+        peer_address=f"{plan.host}:{port + 1}",
+        client_address=f"{plan.host}:{port}",
+    )
+
+
+def _enrol(
+    directory: NetworkDirectory, count: int, entropy: Callable[[int], bytes]
+) -> tuple[Contributor, ...]:
+    """Write a key for each contributor and for the owner of the root set."""
+    roles = {contributor_name(index): ("contributor",) for index in range(count)}
+    roles[ROOT_OWNER] = ("root",)
+    return tuple(
+        Contributor(
+            name=name,
+            public_key=write_seed(directory.contributor_key(name), entropy(SEED_BYTES)).public,
+            roles=role,
+        )
+        for name, role in roles.items()
+    )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
