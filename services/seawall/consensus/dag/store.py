@@ -140,6 +140,8 @@ class BlockStore:
         for old in sorted([known for known in self._rounds if known <= round_]):
             for vertex in self._rounds.pop(old):
                 gone.append(vertex)
+                # Its bit stays in the history of its descendants: nobody may look it up again.
+                self.settled |= vertex.bit
                 # A child may keep this vertex alive, but then not its ancestors too.
                 vertex.parents = ()
                 vertex.supports = {}
