@@ -30,7 +30,7 @@ class OneBlockPerRound(Checker):
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Compare every own block that leaves with the one known for its round."""
-        if seat.author in world.plan.faulty:
+        if seat.author in world.faulty:
             return
         for block in own_blocks(seat.author, output):
             key = (block.block.epoch, block.ref.round, seat.author)
@@ -57,7 +57,7 @@ class CommonPrefix(Checker):
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Check every delivery of an honest seat."""
-        if not output.deliver or seat.author in world.plan.faulty:
+        if not output.deliver or seat.author in world.faulty:
             return
         height = seat.ledger.height
         for commit in output.deliver:
@@ -129,9 +129,9 @@ class OwnChain(Checker):
         self._gc_round: dict[int, int] = {}
 
     def on_start(self, world: "World", seat: "Seat") -> None:
-        """Forget what an earlier process of this seat held: its disk says it again."""
-        del world
-        self._held.setdefault(seat.index, set())
+        """Hold what the disk kept, no more: a crash may have lost the rest."""
+        blocks = world.passage.accepted(seat.disk.durable)
+        self._held[seat.index] = {block.ref for block in blocks}
         self._gc_round.setdefault(seat.index, 0)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
@@ -208,7 +208,7 @@ class OneVerdict(Checker):
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Compare every verdict that an honest seat reports."""
-        if seat.author in world.plan.faulty:
+        if seat.author in world.faulty:
             return
         for slot, digest, _ in verdicts(output):
             known = self._verdicts.setdefault(slot, digest)
@@ -237,7 +237,7 @@ class DirectVerdicts(Checker):
         for block in world.accepted:
             self._blocks.setdefault(block.ref, block)
         for slot, digest, direct in verdicts(output):
-            if direct and seat.author not in world.plan.faulty:
+            if direct and seat.author not in world.faulty:
                 self._direct.setdefault(slot, set()).add(digest)
 
     def on_end(self, world: "World") -> None:

@@ -65,7 +65,7 @@ class LossChange:
 
 Fault = Crash | Partition | Sight | LossChange
 
-FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=10, round_delay_ms_idle=100)
+FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,9 @@ from seawall.sim.network import (
     Loss,
     ZoneDelay,
 )
-from seawall.sim.plan import Crash, Fault, LossChange, Partition, Plan, Sight
+from seawall.sim.plan import Crash, Fault, LossChange, Partition, Passing, Plan, Sight
 
-WINDOW_US: Final = 1_500 * MILLISECOND_US
+WINDOW_US: Final = 900 * MILLISECOND_US
 """Faults fall into this first part of a run, in which some thirty leaders commit."""
 
 
@@ -74,7 +74,7 @@ def _faulty(random: Random, stakes: tuple[int, ...]) -> tuple[int, ...]:
 def _add_crashes(draft: Draft) -> None:
     random = draft.random
     for _ in range(random.randint(1, 5)):
-        at_us, back_us = draft.instant(), random.randrange(20 * MILLISECOND_US, SECOND_US)
+        at_us, back_us = draft.instant(), random.randrange(20 * MILLISECOND_US, 600 * MILLISECOND_US)
         together = random.random() < 0.15
         seats = range(draft.seats) if together else (random.randrange(draft.seats),)
         for seat in seats:
@@ -87,7 +87,7 @@ def _add_crashes(draft: Draft) -> None:
                     restart_after_us=back_us + random.randrange(100 * MILLISECOND_US),
                 )
             )
-        draft.ends(at_us + back_us + SECOND_US)
+        draft.ends(at_us + back_us + 300 * MILLISECOND_US)
 
 
 def _add_lost_disk(draft: Draft) -> None:
@@ -101,15 +101,22 @@ def _add_lost_disk(draft: Draft) -> None:
     ]
     if fitting:
         at_us = draft.instant()
-        draft.faults.append(Crash(at_us=at_us, seat=random.choice(fitting), wipe=True))
-        draft.ends(at_us + 2 * SECOND_US)
+        draft.faults.append(
+            Crash(
+                at_us=at_us,
+                seat=random.choice(fitting),
+                restart_after_us=300 * MILLISECOND_US,
+                wipe=True,
+            )
+        )
+        draft.ends(at_us + SECOND_US)
 
 
 def _add_partitions(draft: Draft) -> None:
     random = draft.random
     for _ in range(random.randint(1, 3)):
         at_us = draft.instant()
-        until_us = at_us + random.randrange(100 * MILLISECOND_US, SECOND_US)
+        until_us = at_us + random.randrange(100 * MILLISECOND_US, 700 * MILLISECOND_US)
         seats = list(range(draft.seats))
         random.shuffle(seats)
         cut = random.randint(1, len(seats) - 1)
@@ -132,7 +139,7 @@ def _add_sights(draft: Draft) -> None:
                 if seat not in pair and choice < 4:
                     blind.append((pair[choice % 2], seat))
         draft.faults.append(Sight(at_us=at_us, blind=tuple(blind)))
-        at_us += random.randrange(50 * MILLISECOND_US, 600 * MILLISECOND_US)
+        at_us += random.randrange(50 * MILLISECOND_US, 400 * MILLISECOND_US)
     draft.faults.append(Sight(at_us=at_us))
     draft.ends(at_us)
 
@@ -209,6 +216,7 @@ def plan_of(profile: str, seed: int, *, commits: int = 30) -> Plan:
         delay=_delay(random),
         commits=commits,
         sync_us=random.choice((0, 500, 2_000, 8_000)),
+        passing=random.choice((Passing.ONCE, *[Passing.REFERENCE] * 3)),
         clock_offsets_ms=tuple(random.randint(-500, 500) for _ in range(draft.seats)),
     )
 

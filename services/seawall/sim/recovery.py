@@ -61,7 +61,8 @@ class Recovery(Checker):
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Keep what this output shows to the outside."""
-        del world
+        if seat.author in world.plan.twins:
+            return
         promise = self._promises[seat.index]
         for block in own_blocks(seat.author, output):
             promise.own_round = max(promise.own_round, block.ref.round)
@@ -117,7 +118,7 @@ class NothingSuspended(Checker):
         core = core_of(seat.engine)
         if core is None or not len(core.pending) or world.now_us < world.plan.heal_us:
             return
-        if seat.author in world.plan.faulty:
+        if seat.author in world.faulty:
             return
         key = (seat.index, seat.incarnation)
         before = self._since.get(key, {})

@@ -63,6 +63,7 @@ class World:
         self.plan = plan
         self.machinery = machinery
         self.committee = committee_of(plan.stakes)
+        self.faulty = plan.faulty
         self.now_us = 0
         self.steps = 0
         self.accepted: tuple[VerifiedBlock, ...] = ()
@@ -114,7 +115,7 @@ class World:
 
     def honest(self) -> tuple[Seat, ...]:
         """Return the seats whose authors are never faulty under this plan."""
-        return tuple(seat for seat in self.seats if seat.author not in self.plan.faulty)
+        return tuple(seat for seat in self.seats if seat.author not in self.faulty)
 
     # --- faults, at once ------------------------------------------------------------------------
 
