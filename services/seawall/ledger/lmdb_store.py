@@ -26,11 +26,11 @@ _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LmdbStore:
-    """Tables in the file `ledger.mdb` of a directory."""
+    """Tables in one file."""
 
     def __init__(
         self,
-        directory: Path,
+        path: Path,
         *,
         map_size_bytes: int = 1 << 28,
         map_size_bytes_max: int = 1 << 40,
@@ -38,7 +38,7 @@ class LmdbStore:
         """Open or create the file.
 
         Args:
-            directory: where it lies; locked by the caller.
+            path: the file; its directory exists and is locked by the caller.
             map_size_bytes: address space to begin with; doubled when it runs out.
             map_size_bytes_max: the most that the file may take.
 
@@ -49,7 +49,6 @@ class LmdbStore:
         """
         self._limit_bytes = map_size_bytes_max
         self._failed: OperationalError | None = None
-        path = directory / "ledger.mdb"
         try:
             self._environment = lmdb.open(
                 str(path),

@@ -72,6 +72,7 @@ class Log:
         self.frontier = self._load_tree()
         self._load_state()
         self.certificate = self._load_certificate()
+        self.versions = self._heads()
 
     def row(self, index: int) -> rows.CommitRow | None:
         """Return what a durable commit led to; index 0 is genesis."""
@@ -148,6 +149,7 @@ class Log:
         if group.executed:
             last = group.executed[-1]
             self.head = Position(last.index, last.row)
+            self.versions = self._heads()
         if group.certificate is not None:
             self.certificate = group.certificate
 
@@ -180,6 +182,10 @@ class Log:
         ):
             raise PeerError("LOG_QUORUM", "send votes of stake Q", field="cosignatures")
         return certificate.index > self.certified_index
+
+    def _heads(self) -> tuple[int, ...]:
+        """Return the highest usable version of each task."""
+        return tuple(task.row.head for task in self.state.tasks)
 
     def _begin(self) -> None:
         """Write the entries of genesis and the state they stand for."""

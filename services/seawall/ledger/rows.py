@@ -244,3 +244,9 @@ def decode_seq(data: bytes) -> SeqRow:
     """Return an accepted sequence number."""
     commit, entry, reported = _SEQ.unpack(data)
     return SeqRow(commit, entry, bool(reported))
+
+
+def parse_seq_key(key: bytes) -> tuple[int, int]:
+    """Return contributor index and sequence number of a key that `seq_key` made."""
+    contributor, seq = _SEQ_KEY.unpack(key)
+    return contributor, seq

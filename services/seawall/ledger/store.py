@@ -27,6 +27,7 @@ class Table(Enum):
     TASKS = "tasks"
     VERSIONS = "versions"
     PENDING = "pending"
+    PLACES = "places"
 
 
 class Batch:

@@ -1,0 +1,407 @@
+"""gRPC to the ledger's parts and back: nothing is decided here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from seawall.api.v1 import ledger_pb2 as pb
+from seawall.api.v1 import ledger_pb2_grpc, types_pb2
+from seawall.codec import RECORD_BYTES, decode_block, decode_records
+from seawall.crypto.hashing import DIGEST_BYTES
+from seawall.domain.block import Ref
+from seawall.domain.commit import CertifiedCheckpoint, Cosignature
+from seawall.errors import OperationalError, PeerError, SeawallError
+from seawall.formats import dsse
+from seawall.formats.receipt import ENVELOPE_BYTES_MAX
+from seawall.ledger.appending import Appender
+from seawall.ledger.config import LedgerSettings
+from seawall.ledger.execution import Delivery
+from seawall.ledger.judging import Claim, Judge
+from seawall.ledger.landmarks import Landmarks
+from seawall.ledger.log import Log, Position
+from seawall.ledger.payloads import ChunkData, Payloads, Submission
+from seawall.ledger.pipeline import Pipeline
+from seawall.ledger.reading import LogReader, Page
+from seawall.ledger.receipts import Pending, Receipts
+from seawall.ledger.refusals import refusal as refusal_of
+from seawall.runtime.status import AnyContext, abort, refusal
+
+JUDGE_ITEMS_MAX: Final = 1024
+WAIT_MS_MAX: Final = 60_000
+
+
+class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
+    """One site's ledger on the wire."""
+
+    def __init__(
+        self,
+        log: Log,
+        appender: Appender,
+        landmarks: Landmarks,
+        payloads: Payloads,
+        reader: LogReader,
+        settings: LedgerSettings,
+    ) -> None:
+        """Speak for these parts; `group` is set while the role runs."""
+        self.group: asyncio.TaskGroup | None = None
+        self._log = log
+        self._appender = appender
+        self._landmarks = landmarks
+        self._payloads = payloads
+        self._reader = reader
+        self._receipts = Receipts(log)
+        self._settings = settings
+        self._followers = 0
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this servicer to a server."""
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(self, server)
+
+    # --- the site's own services -----------------------------------------------------------------
+
+    async def Append(  # noqa: N802 - gRPC's name
+        self, request_iterator: AsyncIterator[pb.AppendRequest], context: AnyContext
+    ) -> AsyncIterator[pb.AppendResponse]:
+        """Take commits and certificates from consensus."""
+        yield _rooted(self._log.head)
+        try:
+            pipeline: Pipeline[pb.AppendRequest, Position | None] = Pipeline(
+                self._running(), self._append, self._settings.commits_in_flight_max
+            )
+            async for position in pipeline.run(request_iterator):
+                if position is not None:
+                    yield _rooted(position)
+        except SeawallError as error:
+            await abort(context, error)
+
+    async def Judge(  # noqa: N802 - gRPC's name
+        self, request: pb.JudgeRequest, context: AnyContext
+    ) -> pb.JudgeResponse:
+        """Apply the state rules at a pinned commit index."""
+        height = request.pinned_height or self._log.head.index
+        if height > self._log.head.index:
+            return pb.JudgeResponse(height=self._log.head.index, later=True)
+        try:
+            refused = Judge(self._log, height).refuse(_claims(request))
+        except SeawallError as error:
+            await abort(context, error)
+        return pb.JudgeResponse(
+            height=height,
+            refused=[
+                pb.JudgeRefusal(item=position, refusal=refusal(error))
+                for position, error in refused
+            ],
+        )
+
+    async def PutPayload(  # noqa: N802 - gRPC's name
+        self, request_iterator: AsyncIterator[pb.PutPayloadRequest], context: AnyContext
+    ) -> AsyncIterator[pb.PutPayloadResponse]:
+        """Store chunks."""
+        try:
+            pipeline: Pipeline[pb.PutPayloadRequest, pb.PutPayloadResponse] = Pipeline(
+                self._running(), self._put, self._settings.puts_in_flight_max
+            )
+            async for response in pipeline.run(request_iterator):
+                yield response
+        except SeawallError as error:
+            await abort(context, error)
+
+    async def PutSubmission(  # noqa: N802 - gRPC's name
+        self, request: pb.PutSubmissionRequest, context: AnyContext
+    ) -> pb.PutSubmissionResponse:
+        """Keep envelopes and statements."""
+        try:
+            submissions = [
+                (
+                    _digest(one.update_id, "submissions.update_id"),
+                    Submission(one.envelope, one.manifest, one.provenance),
+                )
+                for one in request.submissions
+            ]
+            await self._payloads.put_submissions(submissions)
+        except SeawallError as error:
+            await abort(context, error)
+        return pb.PutSubmissionResponse()
+
+    # --- anybody ---------------------------------------------------------------------------------
+
+    async def GetEntry(  # noqa: N802 - gRPC's name
+        self, request: pb.GetEntryRequest, context: AnyContext
+    ) -> pb.GetEntryResponse:
+        """Return one entry."""
+        try:
+            return pb.GetEntryResponse(entry=self._reader.entry(request.index))
+        except SeawallError as error:
+            await abort(context, error)
+
+    async def Entries(  # noqa: N802 - gRPC's name
+        self, request: pb.EntriesRequest, context: AnyContext
+    ) -> AsyncIterator[pb.EntriesResponse]:
+        """Return consecutive entries, and follow the log when asked to."""
+        try:
+            if self._followers >= self._settings.streams_max:
+                raise PeerError("QUOTA_STREAMS", "too many read entries here: ask another site")
+        except SeawallError as error:
+            await abort(context, error)
+        self._followers += 1
+        try:
+            async for page in self._reader.follow(
+                request.start, request.limit, self._appender.certified, follow=request.follow
+            ):
+                yield _page(page)
+        except SeawallError as error:
+            await abort(context, error)
+        finally:
+            self._followers -= 1
+
+    async def Checkpoint(  # noqa: N802 - gRPC's name
+        self, request: pb.CheckpointRequest, context: AnyContext
+    ) -> pb.CheckpointResponse:
+        """Return the newest certified checkpoint."""
+        del request, context
+        note, index = self._reader.note().decode(), self._log.certified_index
+        return pb.CheckpointResponse(note=note, commit_index=index)
+
+    async def ProveInclusion(  # noqa: N802 - gRPC's name
+        self, request: pb.ProveInclusionRequest, context: AnyContext
+    ) -> pb.ProveInclusionResponse:
+        """Return an inclusion proof."""
+        size = request.tree_size or self._log.certified_size
+        try:
+            hashes = self._reader.tree.inclusion(request.index, size, self._log.certified_size)
+        except SeawallError as error:
+            await _abort_invalid(context, error)
+        return pb.ProveInclusionResponse(tree_size=size, hashes=hashes)
+
+    async def ProveConsistency(  # noqa: N802 - gRPC's name
+        self, request: pb.ProveConsistencyRequest, context: AnyContext
+    ) -> pb.ProveConsistencyResponse:
+        """Return a consistency proof."""
+        try:
+            hashes = self._reader.tree.consistency(
+                request.old_size, request.new_size, self._log.certified_size
+            )
+        except SeawallError as error:
+            await _abort_invalid(context, error)
+        return pb.ProveConsistencyResponse(hashes=hashes)
+
+    async def Receipt(  # noqa: N802 - gRPC's name
+        self, request: pb.ReceiptRequest, context: AnyContext
+    ) -> pb.ReceiptResponse:
+        """Return what proves an update, once it exists."""
+        try:
+            update_id = _digest(request.update_id, "update_id")
+            wait_ms = min(request.wait_ms, WAIT_MS_MAX)
+            document = await self._receipt(update_id, wait_ms, aggregated=request.aggregated)
+        except SeawallError as error:
+            await abort(context, error)
+        return pb.ReceiptResponse(document=document)
+
+    async def HasPayload(  # noqa: N802 - gRPC's name
+        self, request: pb.HasPayloadRequest, context: AnyContext
+    ) -> pb.HasPayloadResponse:
+        """Return which chunks of a payload are stored."""
+        try:
+            digest = _digest(request.payload_digest, "payload_digest")
+            size_bytes = request.payload_size_bytes
+            if size_bytes > self._log.genesis.admission.payload_size_bytes_max:
+                limit = self._log.genesis.admission.payload_size_bytes_max
+                hint = f"a payload has at most {limit} bytes"
+                raise PeerError("TOO_LARGE", hint, field="payload_size_bytes")
+        except SeawallError as error:
+            await abort(context, error)
+        holding = self._payloads.holding(digest, size_bytes)
+        return pb.HasPayloadResponse(
+            stored=holding.bitmap(size_bytes),
+            complete=holding.complete,
+            chunk_digests=holding.chunks.values(),
+        )
+
+    async def GetPayload(  # noqa: N802 - gRPC's name
+        self, request: pb.GetPayloadRequest, context: AnyContext
+    ) -> AsyncIterator[pb.GetPayloadResponse]:
+        """Return the chunks of a payload."""
+        try:
+            digest = _digest(request.payload_digest, "payload_digest")
+            for chunk in self._payloads.chunks(digest, request.first_chunk):
+                yield pb.GetPayloadResponse(
+                    chunk=pb.Chunk(
+                        payload_digest=digest,
+                        index=chunk.index,
+                        chunk_digest=chunk.chunk_digest,
+                        data=chunk.data,
+                        payload_size_bytes=chunk.payload_size_bytes,
+                    )
+                )
+        except SeawallError as error:
+            await abort(context, error)
+
+    async def GetSubmission(  # noqa: N802 - gRPC's name
+        self, request: pb.GetSubmissionRequest, context: AnyContext
+    ) -> pb.GetSubmissionResponse:
+        """Return what travelled beside an update."""
+        try:
+            update_id = _digest(request.update_id, "update_id")
+            kept = self._payloads.submission(update_id)
+            if kept is None:
+                hint = "not kept here: ask the site that took the update in"
+                raise PeerError("SUBMISSION_UNKNOWN", hint, field="update_id")
+        except SeawallError as error:
+            await abort(context, error)
+        return pb.GetSubmissionResponse(
+            submission=pb.StoredSubmission(
+                update_id=update_id,
+                envelope=kept.envelope,
+                manifest=kept.manifest,
+                provenance=kept.provenance,
+            )
+        )
+
+    async def LedgerStatus(  # noqa: N802 - gRPC's name
+        self, request: pb.LedgerStatusRequest, context: AnyContext
+    ) -> pb.LedgerStatusResponse:
+        """Return where the ledger stands."""
+        del request, context
+        head = self._log.head
+        return pb.LedgerStatusResponse(
+            height=head.index,
+            certified_height=self._log.certified_index,
+            tree_size=head.row.tree_size,
+            root=head.row.root,
+            clock_ms=head.row.clock_ms,
+            updates=head.row.updates,
+            versions=self._log.versions,
+        )
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _running(self) -> asyncio.TaskGroup:
+        """Return the group in which streams do their work."""
+        if self.group is None:
+            hint = "this ledger is starting or stopping: try again"
+            raise OperationalError("LEDGER_STOPPED", hint)
+        return self.group
+
+    async def _append(self, request: pb.AppendRequest) -> Position | None:
+        """Append one commit or certificate."""
+        if request.WhichOneof("kind") == "commit":
+            return await self._appender.append(_delivery(request.commit))
+        return await self._appender.append(_certificate(request.certificate))
+
+    async def _put(self, request: pb.PutPayloadRequest) -> pb.PutPayloadResponse:
+        """Store the chunks of one message."""
+        chunks = [
+            ChunkData(
+                chunk.payload_digest,
+                chunk.index,
+                chunk.chunk_digest,
+                chunk.data,
+                chunk.payload_size_bytes,
+            )
+            for chunk in request.chunks
+        ]
+        refused = await self._payloads.put(chunks)
+        return pb.PutPayloadResponse(number=request.number, refused=refused)
+
+    async def _receipt(self, update_id: bytes, wait_ms: int, *, aggregated: bool) -> bytes:
+        """Return a receipt, waiting for it up to `wait_ms`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1000
+        while True:
+            envelope = self._envelope(update_id)
+            issued = self._receipts.issue(
+                update_id, aggregated=aggregated, note=self._reader.note(), envelope=envelope
+            )
+            if not isinstance(issued, Pending):
+                return issued
+            left = deadline - loop.time()
+            if left <= 0 or not await self._landmarks.wait(issued.landmark, left):
+                break
+        if envelope is None and self._reader.outcome(update_id) is None:
+            hint = "this site knows nothing of it: was it sent here?"
+            raise PeerError("RECEIPT_UNKNOWN", hint, field="update_id")
+        raise PeerError("RECEIPT_PENDING", "not committed yet: ask again", field="update_id")
+
+    def _envelope(self, update_id: bytes) -> bytes | None:
+        """Return an update's envelope in canonical form, if it is kept here."""
+        kept = self._payloads.submission(update_id)
+        if kept is None or not kept.envelope:
+            return None
+        return dsse.encode(dsse.decode(kept.envelope, size_max=ENVELOPE_BYTES_MAX))
+
+
+def _rooted(position: Position) -> pb.AppendResponse:
+    """Return the answer to a commit."""
+    row = position.row
+    return pb.AppendResponse(index=position.index, tree_size=row.tree_size, root=row.root)
+
+
+def _page(page: Page) -> pb.EntriesResponse:
+    """Return a run of entries as a message."""
+    return pb.EntriesResponse(
+        start=page.start,
+        entries=page.entries,
+        commit_index=page.commit_index,
+        refused=[
+            pb.RefusedUpdate(
+                update_id=one.update_id,
+                refusal=refusal(refusal_of(one.code)),
+                commit_index=one.commit,
+            )
+            for one in page.refused
+        ],
+    )
+
+
+def _delivery(commit: types_pb2.Commit) -> Delivery:
+    """Return a commit with its blocks decoded; their signatures were checked by consensus."""
+    leader = commit.leader
+    return Delivery(
+        index=commit.index,
+        previous_digest=commit.previous_digest,
+        digest=commit.digest,
+        leader=Ref(leader.round, leader.author, leader.digest),
+        clock_ms=commit.clock_ms,
+        blocks=tuple([decode_block(raw).block for raw in commit.blocks]),
+    )
+
+
+def _certificate(certificate: types_pb2.CertifiedCheckpoint) -> CertifiedCheckpoint:
+    """Return a certificate."""
+    return CertifiedCheckpoint(
+        index=certificate.index,
+        commit_digest=certificate.commit_digest,
+        tree_size=certificate.tree_size,
+        root=certificate.root,
+        cosignatures=tuple([Cosignature(one.author, one.blob) for one in certificate.cosignatures]),
+    )
+
+
+def _claims(request: pb.JudgeRequest) -> list[Claim]:
+    """Return the updates to judge."""
+    items = request.items
+    if len(items) > JUDGE_ITEMS_MAX:
+        raise PeerError("BATCH_SIZE", f"judge at most {JUDGE_ITEMS_MAX} updates", field="items")
+    if any(len(item.record) != RECORD_BYTES for item in items):
+        raise PeerError("RECORD_SIZE", f"a record has {RECORD_BYTES} bytes", field="items.record")
+    records = decode_records(b"".join([item.record for item in items])) if items else ()
+    return [
+        Claim(record, item.base_digest, item.checkpoint_size, item.checkpoint_root)
+        for record, item in zip(records, items, strict=True)
+    ]
+
+
+def _digest(value: bytes, field: str) -> bytes:
+    """Return a digest, which has 32 bytes."""
+    if len(value) != DIGEST_BYTES:
+        raise PeerError("RPC_DIGEST", "a digest has 32 bytes", field=field)
+    return value
+
+
+async def _abort_invalid(context: AnyContext, error: SeawallError) -> NoReturn:
+    """End an RPC whose arguments ask for what no tree has."""
+    invalid = grpc.StatusCode.INVALID_ARGUMENT if isinstance(error, PeerError) else None
+    await abort(context, error, status=invalid)
