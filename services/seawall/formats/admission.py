@@ -120,27 +120,37 @@ class Admission:
             PeerError: LENGTH, CHUNK_HASH, ST_*, VAL_*.
 
         """
-        if len(payload) != update.submission.payload_size:
-            raise PeerError("LENGTH", "send as many bytes as the submission names", field="payload")
-        if sha256(payload) != update.submission.payload_digest:
-            hint = "send the bytes whose SHA-256 the submission names"
-            raise PeerError("CHUNK_HASH", hint, field="payload")
-        self.check_tensors(update, payload)
+        _check_length(update, payload)
+        _check_hash(update, payload)
+        self._check_tensors(update, payload)
 
-    def check_tensors(self, update: AdmittedUpdate, payload: bytes | memoryview) -> None:
-        """Accept the header and values of a payload whose digest was compared before.
+    def check_unhashed(self, update: AdmittedUpdate, payload: bytes | memoryview) -> None:
+        """Accept a payload whose digest the store compares when it takes it in.
+
+        Hashing is the dearest check of a large payload, and a store never takes bytes on trust.
+        A payload that fails is hashed here all the same, so that the code is that of the first
+        failed check.
 
         Raises:
-            PeerError: ST_*, VAL_*.
+            PeerError: LENGTH, CHUNK_HASH, ST_*, VAL_*.
 
         """
-        scan = self.scan(update)
-        scan.feed(payload)
-        scan.finish()
+        _check_length(update, payload)
+        try:
+            self._check_tensors(update, payload)
+        except PeerError:
+            _check_hash(update, payload)
+            raise
 
     def scan(self, update: AdmittedUpdate) -> Scan:
         """Return a check of header and values that takes the payload piece by piece."""
         return Scan(self.layouts[update.task_index])
+
+    def _check_tensors(self, update: AdmittedUpdate, payload: bytes | memoryview) -> None:
+        """Accept header and values."""
+        scan = self.scan(update)
+        scan.feed(payload)
+        scan.finish()
 
     def _check_claim(self, claim: Submission, contributor: Contributor) -> int:
         """Return the task's index after comparing the claim with key, chain and task."""
@@ -169,6 +179,24 @@ def _check_size(data: bytes, size_max: int, field: str) -> None:
     """Refuse bytes over a limit before they are read."""
     if len(data) > size_max:
         raise PeerError("TOO_LARGE", f"send at most {size_max} bytes", field=field)
+
+
+def _check_length(update: AdmittedUpdate, payload: bytes | memoryview) -> None:
+    """Refuse a payload that is not as long as it should be."""
+    if len(payload) != update.submission.payload_size:
+        raise PeerError("LENGTH", "send as many bytes as the submission names", field="payload")
+
+
+def _check_hash(update: AdmittedUpdate, payload: bytes | memoryview) -> None:
+    """Refuse a payload other than the one that was signed for."""
+    if sha256(payload) != update.submission.payload_digest:
+        raise hash_refusal()
+
+
+def hash_refusal() -> PeerError:
+    """Return the refusal of bytes that do not have the hash that was signed."""
+    hint = "send the bytes whose SHA-256 the submission or its manifest names"
+    return PeerError("CHUNK_HASH", hint, field="payload")
 
 
 def _check_manifest(claim: Submission, manifest: bytes) -> tuple[bytes, ...]:
