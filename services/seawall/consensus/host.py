@@ -1,0 +1,376 @@
+"""What runs a replica in a process: links to the other sites, its thread, its ledger.
+
+    links ──► inbox of the replica's thread ──► Replica.handle ──► outcome ──► links, ledger
+
+The event loop moves bytes; everything else happens in `CoreThread`. Every queue is bounded: a
+peer may have a number of messages outstanding and is not read from beyond that, a link that
+cannot be written to ends, the thread waits when the loop is behind, and services of this site are
+refused (QUOTA_CONSENSUS) when too much of theirs waits.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from seawall.consensus.commits import CommitLog
+from seawall.consensus.config import ConsensusSettings
+from seawall.consensus.core_thread import Arrival, CoreThread, Outcome
+from seawall.consensus.engine import (
+    ALL_PEERS,
+    Identity,
+    Observation,
+    PeerDown,
+    PeerUp,
+    Status,
+    Submitted,
+)
+from seawall.consensus.engines import EngineFactory
+from seawall.consensus.feed import LedgerFeed
+from seawall.consensus.journal import FileJournal
+from seawall.consensus.links import Dialler, Link, Stream
+from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
+from seawall.consensus.pending import PendingSubmissions
+from seawall.consensus.replica import Replica
+from seawall.consensus.verification import updates_in
+from seawall.errors import OperationalError, SeawallError
+from seawall.runtime.service import CONSENSUS, LEDGER, Context
+from seawall.telemetry.metrics import ConsensusMetrics
+
+TICK_SECONDS: Final = 1.0
+STOP_SECONDS_MAX: Final = 5.0
+PROPOSED_MAX: Final = 1024
+"""Own blocks whose way to a commit is timed."""
+
+_KINDS: Final = (
+    "blocks",
+    "subscribe",
+    "fetch_blocks",
+    "below_gc",
+    "fetch_commits",
+    "commits",
+    "latest_query",
+    "latest_reply",
+    "fragment",
+    "heartbeat",
+    "hello",
+)
+_LEVELS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "caught_up": "info",
+        "commits_refused": "warning",
+        "disk_lost": "warning",
+        "latest_refused": "warning",
+        "payload_requeued": "info",
+    }
+)
+FIELD_CHARACTERS_MAX: Final = 80
+
+
+class ConsensusHost:
+    """One replica at work; implements `seawall.consensus.links.Receiver`."""
+
+    def __init__(
+        self, context: Context, settings: ConsensusSettings, factory: EngineFactory
+    ) -> None:
+        """Recover the replica from its journal.
+
+        Raises:
+            OperationalError: JOURNAL_CORRUPT, JOURNAL_FULL, JOURNAL_IO.
+
+        """
+        self.context = context
+        self.settings = settings
+        self.links: dict[int, Link] = {}
+        self.log = context.log
+        parameters = context.genesis.consensus
+        self.metrics = ConsensusMetrics(context.registry, parameters.protocol)
+        self.commits = CommitLog(
+            context.data_dir / "commits",
+            size_bytes_max=settings.history_bytes_max,
+            segment_size_bytes_max=settings.segment_bytes_max,
+        )
+        self.journal = FileJournal(
+            context.data_dir / "journal",
+            context.crash_points,
+            before_drop=self.commits.sync,
+            segment_size_bytes_max=settings.segment_bytes_max,
+        )
+        engine = factory(
+            identity=Identity(
+                index=context.site,
+                consensus_key=context.keys.consensus,
+                cosigner_key=context.keys.cosigner,
+            ),
+            committee=context.committee,
+            parameters=parameters,
+            recovered=self.journal.recovered,
+            history=self.commits,
+        )
+        self.log.info("replica_recovered", records=len(self.journal.recovered))
+        self.journal.recovered = ()
+        self._replica = Replica(engine, self.journal)
+        self.status: Status = self._replica.status()
+        self.pending = PendingSubmissions(context, settings)
+        self._verifier = BlockVerifier(context.committee, parameters)
+        self._inbounds: dict[Link, Inbound] = {}
+        self._room: dict[Link, asyncio.Semaphore] = {}
+        self._proposed: dict[int, int] = {}
+        self._thread: CoreThread | None = None
+        self._feed: LedgerFeed | None = None
+        self._seen_bytes = {
+            (direction, kind): self.metrics.peer_message_bytes.labels(
+                direction=direction, kind=kind
+            )
+            for direction in ("sent", "received")
+            for kind in (*_KINDS, "other")
+        }
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run the replica and its links until cancelled.
+
+        Raises:
+            SeawallError: the journal or the ledger cannot go on; nothing of the step that failed
+                was sent.
+
+        """
+        loop = asyncio.get_running_loop()
+        failure: asyncio.Future[None] = loop.create_future()
+
+        def report(outcome: Outcome) -> None:
+            loop.call_soon_threadsafe(self._apply, outcome)
+
+        def failed(fault: BaseException) -> None:
+            loop.call_soon_threadsafe(_fail, failure, fault)
+
+        thread = CoreThread(
+            self._replica,
+            self.commits,
+            self.context.clock,
+            report=report,
+            failed=failed,
+            events_per_step_max=self.settings.events_per_step_max,
+            outputs_max=self.settings.outputs_max,
+        )
+        self._feed = LedgerFeed(
+            lambda: self.context.channels.to(LEDGER),
+            self.commits,
+            thread.push,
+            self.settings,
+            self.context.crash_points,
+            self.log,
+        )
+        self._thread = thread
+        thread.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._feed.run(), name="ledger-feed")
+                group.create_task(self._tick(), name="links-tick")
+                for peer in range(self.context.site):
+                    group.create_task(self._dialler(peer).run(), name=f"dial-{peer}")
+                await failure
+        finally:
+            self._thread = None
+            thread.stop()
+            if await asyncio.to_thread(thread.join, STOP_SECONDS_MAX):
+                self.journal.close()
+                self.commits.close()
+
+    def ready(self) -> bool:
+        """Say whether the replica runs and its ledger keeps up."""
+        feed = self._feed
+        return (
+            self._thread is not None
+            and feed is not None
+            and feed.connected
+            and feed.lag <= self.settings.ledger_lag_commits_max
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for link in tuple(self.links.values()):
+                link.tick()
+
+    def _dialler(self, peer: int) -> Dialler:
+        return Dialler(
+            peer,
+            lambda: self.context.channels.to(CONSENSUS, peer),
+            self.link,
+            self.settings,
+            self.log,
+        )
+
+    # --- links ----------------------------------------------------------------------------------
+
+    def link(self, stream: Stream, peer: int) -> Link:
+        """Return a link over an open stream, ready to run."""
+        return Link(
+            stream,
+            self,
+            self.context.committee,
+            self.settings,
+            own=self.context.site,
+            peer=peer,
+        )
+
+    def up(self, link: Link) -> None:
+        """Take note of a new link; it replaces an older one of the same peer."""
+        old = self.links.get(link.peer)
+        self.links[link.peer] = link
+        self._inbounds[link] = Inbound(self._verifier, self.context.committee)
+        self._room[link] = asyncio.Semaphore(self.settings.peer_inflight_messages_max)
+        if old is not None:
+            old.end(OperationalError("LINK_REPLACED", "the peer opened a newer link"))
+            self._push(PeerDown(link.peer))
+        self.log.info("link_up", peer=link.peer)
+        self._push(PeerUp(link.peer))
+
+    def down(self, link: Link) -> None:
+        """Take note of the end of a link."""
+        del self._inbounds[link], self._room[link]
+        if self.links.get(link.peer) is link:
+            del self.links[link.peer]
+            self.log.info("link_down", peer=link.peer)
+            self._push(PeerDown(link.peer))
+
+    async def receive(self, link: Link, message: PeerMessage) -> None:
+        """Take a message to the replica; waits while too many of this peer are there."""
+        self._count("received", message.WhichOneof("kind") or "other", message.ByteSize())
+        await self._room[link].acquire()
+        self._push(Arrival(link, self._inbounds[link], message))
+
+    def _push(self, item: Arrival | PeerUp | PeerDown | Submitted) -> None:
+        if self._thread is not None:
+            self._thread.push(item)
+
+    # --- services of this site ------------------------------------------------------------------
+
+    def submit(self, submitted: Submitted) -> None:
+        """Queue checked batches and transactions.
+
+        Raises:
+            PeerError: QUOTA_CONSENSUS under back-pressure.
+
+        """
+        feed = self._feed
+        behind = feed is None or feed.lag > self.settings.ledger_lag_commits_max
+        accepts = self._thread is not None and self.status.accepts_payload and not behind
+        try:
+            self.pending.add(submitted, self.context.clock.elapsed_us(), accepts=accepts)
+        except SeawallError as fault:
+            self.metrics.mempool_rejected.labels(reason=fault.code).inc()
+            raise
+        self.metrics.mempool.set(self.pending.updates)
+        self._push(submitted)
+
+    # --- what the replica wants -----------------------------------------------------------------
+
+    def _apply(self, outcome: Outcome) -> None:
+        """Do what a step asks for; runs in the event loop."""
+        thread = self._thread
+        if thread is None:
+            return
+        thread.applied()
+        self.status = outcome.status
+        for link in outcome.arrivals:
+            if link in self._room:
+                self._room[link].release()
+        for link, fault in outcome.faults:
+            self.log.warning(
+                "peer_fault",
+                peer=link.peer,
+                code=fault.code,
+                field=fault.field,
+                offset=fault.offset,
+                hint=fault.hint,
+            )
+            self.metrics.byzantine_evidence.labels(kind="garbage").inc()
+            link.end(fault)
+        if outcome.sends:
+            self._send(outcome)
+        if outcome.deliver:
+            self._deliver(outcome)
+        for checkpoint in outcome.certify:
+            assert self._feed is not None
+            self._feed.certify(checkpoint)
+        for observation in outcome.observe:
+            self._observe(observation)
+        self.metrics.phase("verify").observe(outcome.verify_ns / 1e9)
+        if outcome.handle_ns:
+            self.metrics.phase("handle").observe(outcome.handle_ns / 1e9)
+
+    def _send(self, outcome: Outcome) -> None:
+        self.context.crash_points.reach("host.before_send")
+        for peer, messages, kind in outcome.sends:
+            links = self.links.values() if peer == ALL_PEERS else (self.links.get(peer),)
+            for message in messages:
+                size_bytes = message.ByteSize()
+                for link in tuple(links):
+                    if link is not None:
+                        link.send(message, size_bytes)
+                        self._count("sent", kind, size_bytes)
+        self.context.crash_points.reach("host.after_send")
+
+    def _deliver(self, outcome: Outcome) -> None:
+        assert self._feed is not None
+        now_us = self.context.clock.elapsed_us()
+        self._feed.deliver(outcome.deliver)
+        for commit in outcome.deliver:
+            self.metrics.blocks.inc(len(commit.blocks))
+            for block in commit.blocks:
+                if block.ref.author != self.context.site:
+                    continue
+                proposed_us = self._proposed.pop(block.ref.round, None)
+                if proposed_us is not None:
+                    self.metrics.commit_duration.observe((now_us - proposed_us) / 1e6)
+                for waited_us in self.pending.delivered(block.block, now_us):
+                    self.metrics.finality.observe(waited_us / 1e6)
+        updates = sum(
+            updates_in(block.block) for commit in outcome.deliver for block in commit.blocks
+        )
+        self.metrics.transactions("committed").inc(updates)
+        self.metrics.committed_height.set(outcome.deliver[-1].index)
+        self.metrics.mempool.set(self.pending.updates)
+
+    def _observe(self, observation: Observation) -> None:
+        """Turn an observation into metrics and log lines."""
+        fields = observation.fields
+        match observation.name:
+            case "round_advanced":
+                self.metrics.round.set(int(fields["round"]))
+            case "block_proposed":
+                self._proposed[int(fields["round"])] = self.context.clock.elapsed_us()
+                if len(self._proposed) > PROPOSED_MAX:
+                    del self._proposed[next(iter(self._proposed))]
+            case "slot_decided":
+                decided = "direct" if fields["direct"] else "indirect"
+                self.metrics.leaders(decided if fields["digest"] else "skipped").inc()
+            case "equivocation":
+                self.metrics.byzantine_evidence.labels(kind="equivocation").inc()
+                self.log.warning("equivocation", **_short(fields))
+            case "submission_refused":
+                self.metrics.mempool_rejected.labels(reason=str(fields["code"])).inc()
+                self.log.warning("submission_refused", **_short(fields))
+            case name if name in _LEVELS:
+                getattr(self.log, _LEVELS[name])(name, **_short(fields))
+            case name:
+                self.log.debug(name, **_short(fields))
+
+    def _count(self, direction: str, kind: str, size_bytes: int) -> None:
+        self._seen_bytes[direction, kind if kind in _KINDS else "other"].inc(size_bytes)
+
+
+def _short(fields: Mapping[str, int | str]) -> dict[str, int | str]:
+    """Return the fields with long texts (blocks in hex) cut."""
+    return {
+        name: value[:FIELD_CHARACTERS_MAX] if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
+def _fail(failure: asyncio.Future[None], fault: BaseException) -> None:
+    if not failure.done():
+        failure.set_exception(fault)

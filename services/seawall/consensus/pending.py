@@ -1,0 +1,99 @@
+"""What this site's services have handed in and no commit has delivered yet: the quota."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from seawall.codec import record_count
+from seawall.consensus.config import ConsensusSettings
+from seawall.consensus.dag.payloads import Payloads
+from seawall.consensus.engine import Submitted
+from seawall.consensus.verification import check_batch
+from seawall.domain.block import Block
+from seawall.errors import PeerError
+from seawall.formats.jcs import parse_canonical
+from seawall.runtime.service import Context
+
+BLOCKS_AHEAD_MAX = 8
+"""What would fill so many blocks may wait; half of what the replica itself would queue."""
+
+
+class PendingSubmissions:
+    """Counts batches, updates and transactions from their submission to their delivery."""
+
+    def __init__(self, context: Context, settings: ConsensusSettings) -> None:
+        """Start with nothing pending."""
+        parameters = context.genesis.consensus
+        self._committee = context.committee
+        self._own = context.site
+        self._fits = Payloads(parameters)
+        self._transaction_bytes_max = parameters.transaction_size_bytes_max
+        self._batches_max = min(
+            settings.pending_batches_max, BLOCKS_AHEAD_MAX * parameters.block_batches_max
+        )
+        self._updates_max = min(
+            settings.pending_updates_max, BLOCKS_AHEAD_MAX * parameters.block_updates_max
+        )
+        self._transactions_max = min(
+            settings.pending_transactions_max, BLOCKS_AHEAD_MAX * parameters.block_transactions_max
+        )
+        self._batches: dict[int, tuple[int, int]] = {}
+        self._transactions: Counter[bytes] = Counter()
+        self._transaction_count = 0
+        self.updates = 0
+
+    def __len__(self) -> int:
+        return len(self._batches) + self._transaction_count
+
+    def check(self, submitted: Submitted) -> None:
+        """Refuse what no block could carry, or what other sites would refuse a block for.
+
+        Raises:
+            PeerError: BATCH_* (see `check_batch`), BATCH_SITE, BATCH_LIMIT, TX_SIZE, JSON_*.
+
+        """
+        for batch in submitted.batches:
+            if batch.site != self._own:
+                raise PeerError("BATCH_SITE", f"this is site {self._own}", field="batches.site")
+            if not self._fits.fits(batch):
+                raise PeerError("BATCH_LIMIT", "form smaller batches", field="batches.records")
+            check_batch(batch, self._committee)
+        for transaction in submitted.transactions:
+            if not self._fits.fits_transaction(transaction):
+                hint = f"1 to {self._transaction_bytes_max} bytes"
+                raise PeerError("TX_SIZE", hint, field="transactions")
+            parse_canonical(transaction, size_max=self._transaction_bytes_max)
+
+    def add(self, submitted: Submitted, now_us: int, *, accepts: bool) -> None:
+        """Take note of a checked submission.
+
+        Raises:
+            PeerError: QUOTA_CONSENSUS when it does not fit, or nothing is accepted now.
+
+        """
+        updates = sum(record_count(batch.records_bytes) for batch in submitted.batches)
+        if (
+            not accepts
+            or len(self._batches) + len(submitted.batches) > self._batches_max
+            or self.updates + updates > self._updates_max
+            or self._transaction_count + len(submitted.transactions) > self._transactions_max
+        ):
+            raise PeerError("QUOTA_CONSENSUS", "too much is waiting: hand in again in a moment")
+        for batch in submitted.batches:
+            self._batches[batch.number] = (record_count(batch.records_bytes), now_us)
+        self.updates = sum(count for count, _ in self._batches.values())
+        self._transactions.update(submitted.transactions)
+        self._transaction_count += len(submitted.transactions)
+
+    def delivered(self, block: Block, now_us: int) -> Iterator[int]:
+        """Take note of a delivered own block; yield how long each of its batches was pending."""
+        for batch in block.batches:
+            count, since_us = self._batches.pop(batch.number, (0, now_us))
+            if count:
+                self.updates -= count
+                yield now_us - since_us
+        for transaction in block.transactions:
+            if self._transactions[transaction] > 0:
+                self._transactions[transaction] -= 1
+                self._transaction_count -= 1
+            if not self._transactions[transaction]:
+                del self._transactions[transaction]
