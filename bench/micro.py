@@ -160,10 +160,10 @@ def admission_pieces(
     )
     for label, (update, _) in updates.items():
         admitted = admission.check_envelope(update.envelope)
-        yield Piece(name=f"SHA-256 ({label})", call=partial(sha256, update.payload))
+        yield Piece(name=f"SHA-256 ({label})", call=partial(sha256, update.payload()))
         yield Piece(
             name=f"admission.check_payload ({label})",
-            call=partial(admission.check_payload, admitted, update.payload),
+            call=partial(admission.check_payload, admitted, update.payload()),
         )
 
 

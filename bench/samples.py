@@ -7,15 +7,19 @@ A payload of the size `1 KB` is a whole safetensors file of 1,024 bytes: a heade
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 
 from seawall.crypto.signing import SigningKey, key_id
 from seawall.domain.cut import CutPolicy
-from seawall.domain.genesis import Contributor, RuleSpec, Task, TensorSpec
+from seawall.domain.genesis import Contributor, Genesis, RuleSpec, Task, TensorSpec
 from seawall.formats import dsse, submission
 from seawall.formats.submission import Submission
 from seawall.formats.task_payload import Layout
+from seawall.runtime.keys import read_key
+from seawall.testbed.directory import NetworkDirectory
 
 HEADER_BYTES = 248
 LENGTH_BYTES = 8
@@ -44,13 +48,40 @@ class Anchor:
     height: int = 0
 
 
+class Payloads:
+    """Payloads of one task, no two of them equal; each is made when it is asked for."""
+
+    def __init__(self, task: Task, seed: str) -> None:
+        """Draw the parameters that all of them share."""
+        layout = Layout.of(task)
+        noise = np.random.default_rng(int.from_bytes(sha256(seed.encode()).digest()[:8], "big"))
+        vector = noise.integers(-(2**16), 2**16, layout.size, dtype=np.int32)
+        data = layout.encode(vector)
+        start = len(layout.header)
+        self.size_bytes = len(data)
+        self._front = data[:start]
+        self._rest = data[start + SERIAL_VALUES * VALUE_BYTES :]
+
+    def at(self, serial: int) -> bytes:
+        """Return the payload of a serial number, from 0 to 2^40."""
+        digits = (serial % SERIAL_BASE, serial // SERIAL_BASE, 1)
+        middle = b"".join(digit.to_bytes(VALUE_BYTES, "little") for digit in digits)
+        return self._front + middle + self._rest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedUpdate:
-    """An update as it travels: DSSE envelope and payload."""
+    """A signed update; `owner` is its contributor's place among the keys."""
 
     update_id: bytes
     envelope: bytes
-    payload: bytes
+    owner: int
+    serial: int
+    source: Payloads
+
+    def payload(self) -> bytes:
+        """Return the safetensors file."""
+        return self.source.at(self.serial)
 
 
 def make_task(name: str, payload_bytes: int) -> Task:
@@ -92,21 +123,14 @@ def enrol(keys: tuple[SigningKey, ...]) -> tuple[Contributor, ...]:
     )
 
 
-def payloads(task: Task, seed: str = "bench") -> Iterator[bytes]:
-    """Yield payloads of a task, no two of them equal, for ever."""
-    layout = Layout.of(task)
-    noise = np.random.default_rng(int.from_bytes(sha256(seed.encode()).digest()[:8], "big"))
-    vector = noise.integers(-(2**16), 2**16, layout.size, dtype=np.int32)
-    start = len(layout.header)
-    template = bytearray(layout.encode(vector))
-    serial = 0
-    while True:
-        serial += 1
-        digits = (serial % SERIAL_BASE, serial // SERIAL_BASE, 1)
-        template[start : start + SERIAL_VALUES * VALUE_BYTES] = b"".join(
-            digit.to_bytes(VALUE_BYTES, "little") for digit in digits
-        )
-        yield bytes(template)
+def enrolled_keys(directory: Path, genesis: Genesis) -> tuple[SigningKey, ...]:
+    """Return the keys of a local network's contributors, without owners of root sets."""
+    files = NetworkDirectory(directory)
+    return tuple(
+        read_key(files.contributor_key(one.name))
+        for one in genesis.contributors
+        if "contributor" in one.roles
+    )
 
 
 def sign_updates(
@@ -122,8 +146,9 @@ def sign_updates(
 
     """
     owners = [key_id(key.public) for key in keys]
-    for serial, payload in enumerate(payloads(task, f"{task.name}-{first_seq}")):
-        at = serial % len(keys)
+    source = Payloads(task, f"{task.name}-{first_seq}")
+    for serial in count():
+        payload, at = source.at(serial), serial % len(keys)
         claim = Submission(
             origin=anchor.origin,
             task=task.name,
@@ -146,5 +171,7 @@ def sign_updates(
         yield SignedUpdate(
             update_id=submission.update_id(sealed.payload),
             envelope=dsse.encode(sealed),
-            payload=payload,
+            owner=at,
+            serial=serial,
+            source=source,
         )

@@ -16,12 +16,12 @@ def test_updates_have_the_size_and_pass_admission(size: int) -> None:
     updates = list(islice(sign_updates(task, make_keys(3), Anchor(origin=ORIGIN)), 7))
     seen = []
     for update in updates:
-        assert len(update.payload) == size
+        assert len(update.payload()) == size
         admitted = admission.check_envelope(update.envelope)
-        admission.check_payload(admitted, update.payload)
+        admission.check_payload(admitted, update.payload())
         assert admitted.update_id == update.update_id
         seen.append((admitted.submission.contributor, admitted.submission.seq))
-    assert len(set(seen)) == len({update.payload for update in updates}) == 7
+    assert len(set(seen)) == len({update.payload() for update in updates}) == 7
 
 
 def test_a_later_range_of_numbers_repeats_nothing() -> None:
@@ -29,4 +29,4 @@ def test_a_later_range_of_numbers_repeats_nothing() -> None:
     anchor = Anchor(origin=ORIGIN)
     first = list(islice(sign_updates(task, make_keys(2), anchor), 20))
     later = list(islice(sign_updates(task, make_keys(2), anchor, first_seq=11), 20))
-    assert len({update.payload for update in first + later}) == 40
+    assert len({update.payload() for update in first + later}) == 40

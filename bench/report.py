@@ -1,0 +1,375 @@
+"""From readings to a report: rates, latencies, cost per update, verdicts; as table and as JSON.
+
+Nothing here reads a clock or a file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.processes import Traffic, Usage
+from bench.quantiles import Latency, summarise
+from bench.scraping import Samples, durations, total
+from bench.tables import Cell, render
+
+FLOORS: Mapping[str, float] = {"1 KB": 1000.0, "64 KB": 300.0, "1 MB": 40.0}
+"""Updates per second that four sites and the load generator on two cores are to reach."""
+
+IDLE_PERCENT_MAX = 5.0
+"""Most of one core that an idle site may use."""
+
+FSYNCS = (
+    "seawall_ledger_fsync_duration_seconds_count",
+    "seawall_payload_fsync_duration_seconds_count",
+    "seawall_consensus_phase_duration_seconds_count",
+)
+PERSIST = {"seawall_consensus_phase_duration_seconds_count": {"phase": "persist"}}
+PEER_BYTES = "seawall_consensus_peer_message_bytes_total"
+STAGES = ("received", "attested", "committed")
+DUE, SENT, FIRST_STAGE = 0, 1, 2
+COMMITTED = FIRST_STAGE + STAGES.index("committed")
+MAIN_THREAD = "main"
+
+Landed = Sequence[Sequence[float | None]]
+"""Per committed update: when it was due, when sent, then when each of `STAGES` was reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What was used between two moments of the monotonic clock, by whom.
+
+    Attributes:
+        started: first moment, seconds.
+        ended: last moment, seconds.
+        sites: usage of each site's process.
+        metrics: growth of each site's metrics.
+        generator: usage of the load generator; None when there was none.
+        loopback: traffic between all processes.
+
+    """
+
+    started: float
+    ended: float
+    sites: tuple[Usage, ...]
+    metrics: tuple[Samples, ...]
+    generator: Usage | None
+    loopback: Traffic
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it lasted."""
+        return self.ended - self.started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one committed update took, all sites together.
+
+    Attributes:
+        site_cpu_us: processor time of all sites.
+        generator_cpu_us: processor time of the load generator, apart.
+        threads_cpu_us: the former, by thread.
+        steps_us: time that passed in each step that the sites time themselves, all sites; steps
+            of several updates at once count in parts, and steps may contain each other.
+        fsyncs: waits for the disk that the sites count, all sites.
+        disk_bytes: bytes towards the disk, all sites.
+        loopback_bytes: bytes over the network, clients and sites.
+        loopback_packets: packets likewise.
+        consensus_bytes: bytes that sites sent each other in consensus.
+        client_messages: messages between clients and sites, both ways.
+        switches: context switches of the sites' threads.
+
+    """
+
+    site_cpu_us: float
+    generator_cpu_us: float
+    threads_cpu_us: Mapping[str, float]
+    steps_us: Mapping[str, float]
+    fsyncs: float
+    disk_bytes: float
+    loopback_bytes: float
+    loopback_packets: float
+    consensus_bytes: float
+    client_messages: float
+    switches: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One measured phase of load.
+
+    Attributes:
+        load: `closed` with `target` updates on their way per site, or `open` with `target` a
+            second in all.
+        target: see `load`.
+        seconds: length of the window.
+        committed: updates acknowledged in the window.
+        rate: of them, per second.
+        latency: per stage, from when the update was due to the client's knowledge of the stage.
+        busy_percent: use of one core by all sites together.
+        refused: refused updates by code, over the whole phase.
+        lost: updates without an answer at its end.
+        exhausted: the generator ran out of signed updates, so the rate is too low.
+        cost: per update; None when nothing was committed.
+
+    """
+
+    load: str
+    target: float
+    seconds: float
+    committed: int
+    rate: float
+    latency: Mapping[str, Latency | None]
+    busy_percent: float
+    refused: Mapping[str, int]
+    lost: int
+    exhausted: bool
+    cost: Cost | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleSite:
+    """A site without load: per cent of one core, and resident memory."""
+
+    cpu_percent: float
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeReport:
+    """All that was measured with one payload size."""
+
+    label: str
+    payload_bytes: int
+    peak: Phase
+    half: Phase | None
+    resident_bytes: tuple[int, ...]
+
+    @property
+    def reached(self) -> bool | None:
+        """Tell whether the floor of this size was reached; None when it has none."""
+        floor = FLOORS.get(self.label)
+        return None if floor is None else self.peak.rate >= floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A whole run; `machine` says where and with what."""
+
+    machine: Mapping[str, str | int]
+    idle: tuple[IdleSite, ...]
+    sizes: tuple[SizeReport, ...]
+
+    @property
+    def idle_reached(self) -> bool | None:
+        """Tell whether every idle site stayed below its limit; None when that was not measured."""
+        if not self.idle:
+            return None
+        return max(site.cpu_percent for site in self.idle) <= IDLE_PERCENT_MAX
+
+    @property
+    def reached(self) -> bool:
+        """Tell whether nothing that was measured missed its floor."""
+        verdicts = [self.idle_reached, *(size.reached for size in self.sizes)]
+        return all(verdict is not False for verdict in verdicts)
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON values, verdicts included."""
+        sizes = [
+            {**asdict(size), "floor": FLOORS.get(size.label), "reached": size.reached}
+            for size in self.sizes
+        ]
+        idle = {
+            "sites": [asdict(site) for site in self.idle],
+            "cpu_percent_max": IDLE_PERCENT_MAX,
+            "reached": self.idle_reached,
+        }
+        return {"machine": dict(self.machine), "idle": idle, "sizes": sizes}
+
+
+def idle_sites(window: Window) -> tuple[IdleSite, ...]:
+    """Return what each site used in a window without load."""
+    return tuple(
+        IdleSite(
+            cpu_percent=100 * usage.cpu_seconds / window.seconds,
+            resident_bytes=usage.resident_bytes,
+        )
+        for usage in window.sites
+    )
+
+
+def phase(load: str, target: float, window: Window, told: Mapping[str, Any]) -> Phase:
+    """Return what a phase of load showed.
+
+    Args:
+        load: `closed` or `open`.
+        target: updates on their way per site, or updates a second.
+        window: readings of the steady part of the phase.
+        told: the load generator's account of the whole phase.
+
+    """
+    landed = inside(told["landed"], window)
+    return Phase(
+        load=load,
+        target=target,
+        seconds=window.seconds,
+        committed=len(landed),
+        rate=len(landed) / window.seconds,
+        latency=latencies(landed),
+        busy_percent=100 * sum(usage.cpu_seconds for usage in window.sites) / window.seconds,
+        refused=dict(sorted(told["refused"].items())),
+        lost=told["lost"],
+        exhausted=told["exhausted"],
+        cost=cost(window, len(landed), told) if landed else None,
+    )
+
+
+def inside(landed: Landed, window: Window) -> list[Sequence[float | None]]:
+    """Return the updates that were acknowledged inside a window."""
+    return [
+        times
+        for times in landed
+        if (at := times[COMMITTED]) is not None and window.started <= at < window.ended
+    ]
+
+
+def latencies(landed: Landed) -> dict[str, Latency | None]:
+    """Return the latency of each stage, counted from when an update was due."""
+    return {
+        stage: summarise(
+            [
+                reached - due
+                for times in landed
+                if (reached := times[FIRST_STAGE + at]) is not None
+                and (due := times[DUE]) is not None
+            ]
+        )
+        for at, stage in enumerate(STAGES)
+    }
+
+
+def cost(window: Window, updates: int, told: Mapping[str, Any]) -> Cost:
+    """Return what each of so many updates took."""
+    threads: dict[str, float] = {}
+    for usage in window.sites:
+        for name, seconds in usage.threads.items():
+            threads[name] = threads.get(name, 0.0) + seconds
+    whole = told["ended"] - told["started"]
+    client_messages = (told["messagesOut"] + told["messagesIn"]) / whole * window.seconds
+    generator = 0.0 if window.generator is None else window.generator.cpu_seconds
+    micro = 1e6 / updates
+    return Cost(
+        site_cpu_us=sum(usage.cpu_seconds for usage in window.sites) * micro,
+        generator_cpu_us=generator * micro,
+        threads_cpu_us={name: seconds * micro for name, seconds in by_size(threads)},
+        steps_us={name: spent.seconds * micro for name, spent in durations(window.metrics).items()},
+        fsyncs=sum(total(window.metrics, name, **PERSIST.get(name, {})) for name in FSYNCS)
+        / updates,
+        disk_bytes=sum(usage.write_bytes for usage in window.sites) / updates,
+        loopback_bytes=window.loopback.bytes / updates,
+        loopback_packets=window.loopback.packets / updates,
+        consensus_bytes=total(window.metrics, PEER_BYTES, direction="out") / updates,
+        client_messages=client_messages / updates,
+        switches=sum(usage.switches for usage in window.sites) / updates,
+    )
+
+
+def by_size(values: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the pairs, the largest value first."""
+    return sorted(values.items(), key=lambda item: (-item[1], item[0]))
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
+def verdict(reached: bool | None) -> str:  # noqa: FBT001 - what it says is the point
+    """Return a verdict in words."""
+    return {None: "no floor", True: "reached", False: "NOT REACHED"}[reached]
+
+
+def text(report: Report) -> str:
+    """Return the report as it is printed."""
+    parts = [rates(report)]
+    parts += [costs(report), threads(report), steps(report)]
+    if report.idle:
+        parts.append(idle(report))
+    return "\n\n".join(part for part in parts if part)
+
+
+def rates(report: Report) -> str:
+    """Return the table of throughput and latency."""
+    rows: list[list[Cell]] = []
+    for size in report.sizes:
+        for one in filter(None, (size.peak, size.half)):
+            latency = one.latency["committed"]
+            figures: list[Cell] = [None, None, None]
+            if latency is not None:
+                figures = [latency.p50_ms, latency.p95_ms, latency.p99_ms]
+            floor: list[Cell] = [None, None]
+            if one is size.peak:
+                floor = [FLOORS.get(size.label), verdict(size.reached)]
+            refused = sum(one.refused.values())
+            load = f"{one.load} {one.target:.0f}{'/s' if one.load == 'open' else ' a site'}"
+            rows.append([size.label, load, one.rate, *figures, refused + one.lost, *floor])
+    header = ("size", "load", "updates/s", "p50 ms", "p95 ms", "p99 ms", "refused or lost")
+    return render((*header, "floor", "verdict"), rows)
+
+
+def costs(report: Report) -> str:
+    """Return the table of cost per update."""
+    rows = [
+        (
+            f"{size.label} {one.load}",
+            one.cost.site_cpu_us,
+            one.cost.generator_cpu_us,
+            one.cost.fsyncs,
+            one.cost.disk_bytes / 1024,
+            one.cost.loopback_bytes / 1024,
+            one.cost.loopback_packets,
+            one.cost.consensus_bytes / 1024,
+            one.cost.client_messages,
+            one.cost.switches,
+        )
+        for size in report.sizes
+        for one in filter(None, (size.peak, size.half))
+        if one.cost is not None
+    ]
+    header = ("per update", "CPU-µs sites", "CPU-µs load", "fsyncs", "disk KiB", "net KiB")
+    return render((*header, "packets", "consensus KiB", "client msgs", "switches"), rows)
+
+
+def threads(report: Report) -> str:
+    """Return the table of processor time by thread."""
+    return columns(report, "CPU-µs by thread", lambda cost: cost.threads_cpu_us)
+
+
+def steps(report: Report) -> str:
+    """Return the table of time by step."""
+    return columns(report, "µs passed by step", lambda cost: cost.steps_us)
+
+
+def columns(report: Report, title: str, pick: Any) -> str:  # noqa: ANN401 - a field of Cost
+    """Return a table with one column per phase and one row per name that any of them has."""
+    phases = [
+        (f"{size.label} {one.load}", pick(one.cost))
+        for size in report.sizes
+        for one in filter(None, (size.peak, size.half))
+        if one.cost is not None
+    ]
+    names: dict[str, float] = {}
+    for _, values in phases:
+        for name, value in values.items():
+            names[name] = max(names.get(name, 0.0), value)
+    rows = [(name, *(values.get(name) for _, values in phases)) for name, _ in by_size(names)]
+    return render((title, *(label for label, _ in phases)), rows) if rows else ""
+
+
+def idle(report: Report) -> str:
+    """Return the table of idle sites."""
+    rows: list[list[Cell]] = []
+    for at, site in enumerate(report.idle):
+        after: list[Cell] = [size.resident_bytes[at] / 2**20 for size in report.sizes]
+        rows.append([f"site-{at}", site.cpu_percent, site.resident_bytes / 2**20, *after])
+    labels = [f"MiB after {size.label}" for size in report.sizes]
+    table = render(("idle", "% of a core", "MiB idle", *labels), rows)
+    return f"{table}\n\nidle site at most {IDLE_PERCENT_MAX:.0f} %: {verdict(report.idle_reached)}"

@@ -1,0 +1,160 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.processes import Traffic, Usage
+from bench.report import IdleSite, Phase, Report, SizeReport, Window
+from bench.scraping import parse
+
+GROWN = """\
+# TYPE seawall_ledger_fsync_duration_seconds histogram
+seawall_ledger_fsync_duration_seconds_bucket{le="+Inf"} 3.0
+seawall_ledger_fsync_duration_seconds_count 3.0
+seawall_ledger_fsync_duration_seconds_sum 0.03
+# TYPE seawall_consensus_phase_duration_seconds histogram
+seawall_consensus_phase_duration_seconds_count{phase="persist",protocol="sync"} 2.0
+seawall_consensus_phase_duration_seconds_sum{phase="persist",protocol="sync"} 0.01
+seawall_consensus_phase_duration_seconds_count{phase="handle",protocol="sync"} 50.0
+seawall_consensus_phase_duration_seconds_sum{phase="handle",protocol="sync"} 0.02
+# TYPE seawall_consensus_peer_message_bytes counter
+seawall_consensus_peer_message_bytes_total{direction="out",kind="blocks"} 2048.0
+seawall_consensus_peer_message_bytes_total{direction="in",kind="blocks"} 9999.0
+"""
+
+
+def usage(cpu_seconds: float) -> Usage:
+    return Usage(
+        cpu_seconds=cpu_seconds,
+        threads={"main": cpu_seconds * 0.75, "grpc": cpu_seconds * 0.25},
+        resident_bytes=64 << 20,
+        peak_bytes=80 << 20,
+        write_bytes=4096,
+        switches=100,
+    )
+
+
+WINDOW = Window(
+    started=100.0,
+    ended=102.0,
+    sites=(usage(0.5), usage(0.3)),
+    metrics=(parse(GROWN), parse(GROWN)),
+    generator=usage(0.2),
+    loopback=Traffic(bytes=8192, packets=40),
+)
+LANDED = [
+    [99.0, 99.0, 99.1, 99.2, 99.9],  # before the window
+    [99.5, 99.5, 99.6, 99.7, 100.0],
+    [100.0, 100.25, 100.5, None, 101.0],
+    [100.5, 100.5, 100.6, 100.7, 101.5],
+    [101.0, 101.0, 101.1, 101.2, 101.99],
+    [101.0, 101.0, 101.1, 101.2, 102.0],  # the end is outside
+]
+TOLD: dict[str, Any] = {
+    "started": 98.0,
+    "ended": 102.0,
+    "landed": LANDED,
+    "messagesOut": 10,
+    "messagesIn": 6,
+    "refused": {"REPLAY_SEQ": 1, "QUOTA_INFLIGHT": 2},
+    "lost": 1,
+    "exhausted": False,
+}
+
+
+def measured() -> Phase:
+    return report.phase("closed", 256, WINDOW, TOLD)
+
+
+def test_a_phase_counts_what_was_acknowledged_inside_its_window() -> None:
+    phase = measured()
+    assert (phase.committed, phase.rate, phase.lost) == (4, 2.0, 1)
+    assert phase.busy_percent == pytest.approx(40.0)
+    assert phase.refused == {"QUOTA_INFLIGHT": 2, "REPLAY_SEQ": 1}
+
+
+def test_latency_counts_from_when_an_update_was_due() -> None:
+    latency = measured().latency
+    committed, attested = latency["committed"], latency["attested"]
+    assert committed is not None
+    assert attested is not None
+    assert (committed.count, attested.count) == (4, 3)
+    assert committed.max_ms == pytest.approx(1000.0)
+    assert committed.p50_ms == pytest.approx(990.0)
+
+
+def test_cost_is_per_acknowledged_update() -> None:
+    cost = measured().cost
+    assert cost is not None
+    assert cost.site_cpu_us == pytest.approx(200_000)
+    assert cost.generator_cpu_us == pytest.approx(50_000)
+    assert cost.threads_cpu_us == pytest.approx({"main": 150_000, "grpc": 50_000})
+    assert cost.steps_us["ledger_fsync_duration"] == pytest.approx(15_000)
+    assert cost.steps_us["consensus_phase_duration{handle}"] == pytest.approx(10_000)
+    assert cost.fsyncs == pytest.approx((2 * 3 + 2 * 2) / 4)
+    assert cost.consensus_bytes == 1024
+    assert (cost.disk_bytes, cost.loopback_bytes, cost.loopback_packets) == (2048, 2048, 10)
+    assert cost.client_messages == pytest.approx(16 / 4 * 2 / 4)
+    assert cost.switches == 50
+
+
+def test_nothing_acknowledged_has_no_cost() -> None:
+    phase = report.phase("open", 10.0, WINDOW, {**TOLD, "landed": []})
+    assert (phase.rate, phase.cost, phase.latency["committed"]) == (0.0, None, None)
+
+
+def size(label: str, rate: float) -> SizeReport:
+    return SizeReport(
+        label=label,
+        payload_bytes=1024,
+        peak=replace(measured(), rate=rate),
+        half=report.phase("open", 1.0, WINDOW, {**TOLD, "landed": []}),
+        resident_bytes=(1 << 20, 2 << 20),
+    )
+
+
+def make(rate: float, idle_percent: float) -> Report:
+    sites = (
+        IdleSite(cpu_percent=1.0, resident_bytes=1 << 20),
+        IdleSite(cpu_percent=idle_percent, resident_bytes=1 << 20),
+    )
+    return Report(machine={"cores": 2}, idle=sites, sizes=(size("1 KB", rate),))
+
+
+@pytest.mark.parametrize(
+    ("rate", "idle", "reached"),
+    [(1000.0, 5.0, True), (999.0, 5.0, False), (1000.0, 5.1, False)],
+)
+def test_floors_are_judged(rate: float, idle: float, *, reached: bool) -> None:
+    whole = make(rate, idle)
+    assert whole.reached is reached
+    assert ("NOT REACHED" in report.text(whole)) is not reached
+
+
+def test_without_floor_or_idle_measurement_nothing_is_missed() -> None:
+    whole = Report(machine={}, idle=(), sizes=(size("3 KB", 1.0),))
+    assert whole.idle_reached is None
+    assert whole.reached
+    assert "no floor" in report.text(whole)
+
+
+def test_idle_sites_are_in_per_cent_of_a_core() -> None:
+    assert [site.cpu_percent for site in report.idle_sites(WINDOW)] == pytest.approx([25.0, 15.0])
+
+
+def test_the_document_is_plain_json_with_verdicts() -> None:
+    document = json.loads(json.dumps(make(1200.0, 2.0).document()))
+    assert sorted(document) == ["idle", "machine", "sizes"]
+    first = document["sizes"][0]
+    assert (first["floor"], first["reached"]) == (1000.0, True)
+    assert first["peak"]["latency"]["committed"]["count"] == 4
+    assert first["half"]["cost"] is None
+    assert document["idle"]["reached"] is True
+
+
+def test_the_text_names_steps_threads_and_sites() -> None:
+    printed = report.text(make(1000.0, 1.0))
+    for name in ("consensus_phase_duration{persist}", "grpc", "site-1", "closed 256 a site"):
+        assert name in printed
