@@ -99,7 +99,11 @@ Message = (
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """This site's services hand in certified batches and ordered transactions."""
+    """This site's services hand in certified batches and ordered transactions.
+
+    Every batch is of this site and has passed `seawall.consensus.verification.check_batch`: an
+    invalid one would make this site's blocks, and with them all later ones, invalid.
+    """
 
     batches: tuple[Batch, ...] = ()
     transactions: tuple[bytes, ...] = ()

@@ -14,10 +14,10 @@ from seawall.consensus.engine import CommitHistory, Commits, FetchCommits
 from seawall.domain.block import VerifiedBlock
 from seawall.domain.commit import Commit
 
-ANSWER_COMMITS_MAX: Final = 256
-ANSWER_BYTES_MAX: Final = 1 << 20
-LOOK_AHEAD_COMMITS_MAX: Final = 128
-"""Votes for a commit stand in blocks delivered at most about this many commits later."""
+ANSWER_COMMITS_MAX: Final = 128
+ANSWER_BYTES_MAX: Final = 768 << 10
+LOOK_AHEAD_COMMITS_MAX: Final = 64
+"""Votes for a commit mostly stand in blocks that the next dozen commits deliver."""
 
 RETRY_US: Final = 1_000_000
 REPEAT_PAUSE_US: Final = 200_000
@@ -36,6 +36,7 @@ class CatchUp:
         self._peer: int | None = None
         self._refusals = 0
         self._retry_us = 0
+        self._rest_until_us = 0
         self._answered: dict[int, tuple[int, int]] = {}
 
     @property
@@ -46,8 +47,11 @@ class CatchUp:
     # --- asking ---------------------------------------------------------------------------------
 
     def hint(self, peer: int, now_us: int) -> None:
-        """Start asking: this peer seems to be far ahead of us."""
-        if self._peer is None:
+        """Start asking: this peer seems to be far ahead of us.
+
+        After all had nothing to offer, hints are not believed for a while.
+        """
+        if self._peer is None and now_us >= self._rest_until_us:
             self._peer, self._refusals = peer, 0
             self._ask(now_us)
 
@@ -86,6 +90,7 @@ class CatchUp:
         self._refusals += 1
         if self._refusals >= len(self._others):
             self._peer = None
+            self._rest_until_us = now_us + RETRY_US
             return
         place = self._others.index(self._peer) if self._peer in self._others else -1
         self._peer = self._others[(place + 1) % len(self._others)]
@@ -109,33 +114,38 @@ class CatchUp:
         return found
 
     def _answer(self, first_index: int) -> Commits:
-        """Return as many commits as fit and end with a certified one; empty when none does.
+        """Return commits from this index on that end with a certified one; none if that fails.
 
-        At least one commit goes out, however large, when it is certified.
+        As many as fit are sent; if none of those is certified, as many as it takes.
+        """
+        chain, fitting = self._read(first_index)
+        votes: _Votes = {}
+        for commit in chain:
+            _collect_votes(commit, votes)
+        shorter = range(fitting, 0, -1)
+        longer = range(fitting + 1, len(chain) + 1)
+        for length in (*shorter, *longer):
+            voters = self._voters(chain[length - 1], votes)
+            if voters:
+                return Commits(tuple(chain[:length]), None, voters)
+        return Commits((), None)
+
+    def _read(self, first_index: int) -> tuple[list[Commit], int]:
+        """Return commits from this index on, and how many of them fit into an answer.
+
+        Those beyond are read for the votes in their blocks.
         """
         chain: list[Commit] = []
-        votes: _Votes = {}
-        best: Commits | None = None
-        size = 0
-        looked = 0
-        index = first_index
-        while looked < LOOK_AHEAD_COMMITS_MAX and (commit := self._commit(index)) is not None:
-            index += 1
-            _collect_votes(commit, votes)
-            size += sum([len(block.raw) for block in commit.blocks])
-            if not chain or (size <= ANSWER_BYTES_MAX and len(chain) < ANSWER_COMMITS_MAX):
-                chain.append(commit)
-            else:
-                looked += 1
-            if len(chain) == index - first_index and not votes:
-                continue
-        for length in range(len(chain), 0, -1):
-            last = chain[length - 1]
-            voters = self._voters(last, votes)
-            if voters:
-                best = Commits(tuple(chain[:length]), None, voters)
+        fitting = size = 0
+        while len(chain) < fitting + LOOK_AHEAD_COMMITS_MAX:
+            commit = self._commit(first_index + len(chain))
+            if commit is None:
                 break
-        return best if best is not None else Commits((), None)
+            chain.append(commit)
+            size += sum([len(block.raw) for block in commit.blocks])
+            if size <= ANSWER_BYTES_MAX and len(chain) <= ANSWER_COMMITS_MAX:
+                fitting = len(chain)
+        return chain, fitting
 
     def _voters(self, commit: Commit, votes: _Votes) -> tuple[VerifiedBlock, ...]:
         """Return blocks whose votes certify this commit, or nothing."""

@@ -43,11 +43,9 @@ from seawall.consensus.engine import (
     Subscribe,
     Woken,
 )
-from seawall.consensus.verification import check_batch
 from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
-from seawall.errors import PeerError
 
 UNWRITTEN_RECORDS_MAX: Final = 512
 """More records than this are written without waiting for the next own block."""
@@ -67,7 +65,6 @@ class DagEngine:
     ) -> None:
         """Rebuild the state that the journal describes; see `restore` for the errors."""
         schedule = PermutationLeaders(committee, parameters.leaders_per_round)
-        self._committee = committee
         self._own = identity.index
         self._core = Core(identity, committee, parameters, schedule)
         restored = restore(self._core, committee, recovered)
@@ -178,11 +175,6 @@ class DagEngine:
         """Queue what this site's services hand in; refuse what no block could carry."""
         payloads, effects = self._core.payloads, self._core.effects
         for batch in event.batches:
-            try:
-                check_batch(batch, self._committee)
-            except PeerError as error:
-                effects.observe("submission_refused", code=error.code, number=batch.number)
-                continue
             if batch.site != self._own or not payloads.fits(batch):
                 effects.observe("submission_refused", code="BATCH_LIMIT", number=batch.number)
             elif not payloads.has_room():

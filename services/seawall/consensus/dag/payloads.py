@@ -22,7 +22,8 @@ class Payloads:
 
     def __init__(self, parameters: ConsensusParameters) -> None:
         self._parameters = parameters
-        self._bytes_max = parameters.block_size_bytes_max - _RESERVED_BYTES
+        limit = parameters.block_size_bytes_max
+        self._bytes_max = limit - min(_RESERVED_BYTES, limit // 2)
         self._batches: deque[Batch] = deque()
         self._transactions: deque[bytes] = deque()
         self._in_flight: dict[Ref, VerifiedBlock] = {}
@@ -57,8 +58,9 @@ class Payloads:
 
     def fits_transaction(self, transaction: bytes) -> bool:
         """Return whether a transaction may stand in a block."""
-        limit = min(self._parameters.transaction_size_bytes_max, self._bytes_max)
-        return 0 < len(transaction) <= limit - _TRANSACTION_BYTES
+        size = len(transaction)
+        longest = self._parameters.transaction_size_bytes_max
+        return 0 < size <= longest and size + _TRANSACTION_BYTES <= self._bytes_max
 
     def submit_batch(self, batch: Batch) -> None:
         """Queue a batch that fits."""

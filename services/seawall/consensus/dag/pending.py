@@ -37,14 +37,6 @@ class PendingBlocks:
         """Return whether a suspended block waits for this one."""
         return ref in self._children
 
-    def missing(self) -> list[Ref]:
-        """Return all references that somebody waits for and that are not here either."""
-        return [ref for ref in self._children if ref not in self._waiting]
-
-    def count_of(self, author: int) -> int:
-        """Return how many blocks of this author are suspended."""
-        return self._counts[author]
-
     def has_room(self, author: int) -> bool:
         """Return whether another block of this author may be suspended."""
         return self._counts[author] < self._per_author_max
@@ -68,9 +60,7 @@ class PendingBlocks:
         """Return the blocks that waited for this reference alone; they are suspended no longer."""
         free: list[VerifiedBlock] = []
         for child in self._children.pop(ref, ()):
-            waiting = self._waiting.get(child)
-            if waiting is None:
-                continue
+            waiting = self._waiting[child]
             waiting.missing -= 1
             if waiting.missing == 0:
                 free.append(self._remove(child))
@@ -82,22 +72,22 @@ class PendingBlocks:
         Parents at or below that round count as present.
         """
         for ref in [ref for ref in self._waiting if ref.round <= gc_round]:
-            self._remove(ref)
+            self.drop(ref)
         free: list[VerifiedBlock] = []
         for ref in [ref for ref in self._children if ref.round <= gc_round]:
             free.extend(self.resolve(ref))
-        for ref, children in list(self._children.items()):
-            alive = [child for child in children if child in self._waiting]
-            if alive:
-                self._children[ref] = alive
-            else:
-                del self._children[ref]
         return free
 
     def drop(self, ref: Ref) -> None:
-        """Forget a block if it is suspended: it has come in by another way."""
-        if ref in self._waiting:
-            self._remove(ref)
+        """Forget a block if it is suspended, and what it waited for."""
+        if ref not in self._waiting:
+            return
+        for parent in self._remove(ref).block.parents:
+            children = self._children.get(parent)
+            if children is not None and ref in children:
+                children.remove(ref)
+                if not children:
+                    del self._children[parent]
 
     def _remove(self, ref: Ref) -> VerifiedBlock:
         """Take a block out."""

@@ -22,7 +22,7 @@ from seawall.formats.cosignature import cosign
 AHEAD_MAX: Final = 1024
 """Votes for commits further ahead of our own than this are not counted."""
 
-CERTIFICATES_KEPT: Final = 512
+CERTIFICATES_KEPT: Final = 64
 """Certificates kept to help others catch up."""
 
 Statement: TypeAlias = tuple[bytes, int, bytes]
@@ -46,6 +46,7 @@ class CommitVotes:
         self._origin = committee.origin
         self._stakes = stakes
         self._tally: dict[int, dict[Statement, dict[int, tuple[bytes, VerifiedBlock]]]] = {}
+        self._counted: dict[int, int] = {}
         self._certificates: dict[int, Certificate] = {}
         self._ready: deque[CommitVote] = deque(maxlen=votes_max)
         self.certified_index = 0
@@ -68,10 +69,6 @@ class CommitVotes:
             )
         )
 
-    def has_ready(self) -> bool:
-        """Return whether an own vote waits for a block."""
-        return bool(self._ready)
-
     def take_ready(self) -> tuple[CommitVote, ...]:
         """Return own votes for the next block, ascending; they count once it is accepted."""
         votes = tuple(self._ready)
@@ -79,14 +76,21 @@ class CommitVotes:
         return votes
 
     def count(self, block: VerifiedBlock, commit_index: int) -> None:
-        """Count the votes of an accepted block; `commit_index` is our own last commit."""
+        """Count the votes of an accepted block; `commit_index` is our own last commit.
+
+        An author's first vote on a commit counts: honest ones never vote otherwise again.
+        """
         author = block.ref.author
         for vote in block.valid_votes:
             if not self.certified_index < vote.index <= commit_index + AHEAD_MAX:
                 continue
+            counted = self._counted.get(vote.index, 0)
+            if counted >> author & 1:
+                continue
+            self._counted[vote.index] = counted | 1 << author
             statement = (vote.commit_digest, vote.tree_size, vote.root)
             voters = self._tally.setdefault(vote.index, {}).setdefault(statement, {})
-            voters.setdefault(author, (vote.cosignature, block))
+            voters[author] = (vote.cosignature, block)
         if author == self._identity.index and block.block.commit_votes:
             self.voted_index = max(self.voted_index, block.block.commit_votes[-1].index)
 
@@ -116,10 +120,6 @@ class CommitVotes:
         """Return the certificate of a commit, if it is still held."""
         return self._certificates.get(index)
 
-    def pending_indices(self) -> list[int]:
-        """Return the commit indices with votes that certify nothing yet, ascending."""
-        return sorted(self._tally)
-
     def restore(self, certified_index: int, voted_index: int) -> None:
         """Go on from what the journal says."""
         self.certified_index = certified_index
@@ -129,7 +129,7 @@ class CommitVotes:
         """Forget votes that a later certificate has made superfluous."""
         self.certified_index = index
         for old in [known for known in self._tally if known <= index]:
-            del self._tally[old]
+            del self._tally[old], self._counted[old]
         while self._ready and self._ready[0].index <= index:
             self._ready.popleft()
 
