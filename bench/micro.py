@@ -6,18 +6,18 @@ not time that passed.
 """
 
 import argparse
-import gc
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.quantiles import median
 from bench.samples import Anchor, SignedUpdate, enrol, make_keys, make_task, sign_updates
+from bench.stored import stored_pieces
 from bench.tables import render
+from bench.timing import Piece, Timing, measure
 from seawall.aggregation.rules import Contribution, RuleParameters, aggregate
 from seawall.codec import (
     attestation_message,
@@ -41,48 +41,12 @@ from seawall.formats import entry as entries
 from seawall.formats.admission import Admission
 from seawall.formats.record import record_of
 
-ROUNDS = 5
 SIZES = {"1 KB": 1 << 10, "64 KB": 1 << 16, "1 MB": 1 << 20}
 BATCH = 100
 """Updates of a batch, and of a block, in the pieces that handle many at once."""
 
 ORIGIN = "seawall/" + "ab" * 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """Something to time: `call` does `operations` of what is counted."""
-
-    name: str
-    call: Callable[[], object]
-    operations: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """Microseconds of processor time per operation: the fastest round and the middle one."""
-
-    name: str
-    best_us: float
-    median_us: float
-
-
-def measure(piece: Piece, seconds: float) -> Timing:
-    """Return the timing of a piece; each of the rounds takes about `seconds`."""
-    piece.call()
-    started = time.thread_time_ns()
-    piece.call()
-    once = max(time.thread_time_ns() - started, 200)
-    repeats = max(1, round(seconds * 1e9 / once))
-    rounds = []
-    gc.collect()
-    for _ in range(ROUNDS):
-        started = time.thread_time_ns()
-        for _ in range(repeats):
-            piece.call()
-        spent = time.thread_time_ns() - started
-        rounds.append(spent / repeats / piece.operations / 1e3)
-    return Timing(name=piece.name, best_us=min(rounds), median_us=median(rounds))
+NO_CERTIFICATE = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
 
 def pieces() -> Iterable[Piece]:
@@ -101,6 +65,8 @@ def pieces() -> Iterable[Piece]:
     yield from batch_pieces(admission, small)
     yield from block_pieces(admission, small, genesis)
     yield from ledger_pieces(admission, small)
+    with TemporaryDirectory() as directory:
+        yield from stored_pieces(Path(directory), genesis, ORIGIN)
     yield from rule_pieces()
 
 
@@ -114,7 +80,7 @@ def make_genesis(tasks: tuple[Task, ...]) -> Genesis:
             consensus_key=make_keys(4, "sites")[index].public,
             cosigner_name=f"seawall.dev/site-{index}",
             cosigner_key=make_keys(4, "cosigners")[index].public,
-            tls_certificate_pem="",
+            tls_certificate_pem=NO_CERTIFICATE.format("ABCD"[index] * 4),
             peer_address=f"127.0.0.1:{1 + index}",
             client_address=f"127.0.0.1:{5 + index}",
         )
