@@ -1,0 +1,63 @@
+"""The auditor's own rules and proofs give the same bytes as the package's."""
+
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from seawall.aggregation.rules import Contribution, RuleParameters, aggregate
+from seawall.crypto import merkle
+from tools import audit
+
+SIZE = 700
+
+
+def deltas(count: int, seed: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(seed)
+    common = generator.normal(0, 4000, SIZE)
+    rows = [common + generator.normal(0, 6000, SIZE) for _ in range(count)]
+    rows[0] = -rows[0] * 100
+    return [np.rint(np.clip(row, -audit.LIMIT, audit.LIMIT)).astype(np.int32) for row in rows]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("count", [1, 2, 9, 10])
+@pytest.mark.parametrize("gate", [True, False])
+@pytest.mark.parametrize("rule", ["fedavg", "root-gate", "clip-nnm-median"])
+def test_rules_agree_with_the_package(rule: str, gate: bool, count: int, seed: int) -> None:  # noqa: FBT001 - a parameter of the test
+    given = {"f": 4, "eta_numerator": 3, "eta_denominator": 2, "examples_cap": 7}
+    *rows, root, head = deltas(count + 2, seed)
+    names = [sha256(bytes([seed, at])).digest() for at in range(count)]
+    outcome = aggregate(
+        RuleParameters(name=rule, **given),
+        head,
+        [
+            Contribution(update_id=name, delta=row, staleness=at % 5, num_examples=3 * at)
+            for at, (name, row) in enumerate(zip(names, rows, strict=True))
+        ],
+        root if gate else None,
+    )
+    order = sorted(range(count), key=lambda at: names[at])
+    chosen = [(at % 5, 3 * at, rows[at].astype(np.int64)) for at in order]
+    reference = root.astype(np.int64) if gate else None
+    spec = {"name": rule, "parameters": given, "version": 1}
+    again = audit.next_head(spec, head.astype(np.int64), chosen, reference)
+    assert np.array_equal(outcome.head, again)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 13, 64, 100])
+def test_trees_and_paths_agree_with_the_package(size: int) -> None:
+    entries = [f"entry {at}" for at in range(size)]
+    leaves = [merkle.leaf_hash(entry.encode()) for entry in entries]
+    root = merkle.root_of(leaves)
+    assert audit.tree_root(entries) == root
+
+    def node(level: int, at: int) -> bytes:
+        return merkle.root_of(leaves[at << level : (at + 1) << level])
+
+    for index in range(size):
+        path = merkle.inclusion_proof(index, size, node)
+        assert audit.path_root(leaves[index], index, size, path) == root
+        if path:
+            with pytest.raises(ValueError, match="length"):
+                audit.path_root(leaves[index], index, size, path[1:])
