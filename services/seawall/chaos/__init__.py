@@ -1,0 +1,1 @@
+"""Chaos: the fault plane in every process that allows it."""
