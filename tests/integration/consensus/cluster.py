@@ -209,6 +209,24 @@ class Cluster:
         stub = consensus_pb2_grpc.ConsensusServiceStub(channel)
         return [answer.refusal.code async for answer in stub.Submit(requests())]
 
+    async def hand_in(
+        self,
+        site: int,
+        batches: Iterable[consensus_pb2.CertifiedBatch] = (),
+        transactions: Iterable[bytes] = (),
+    ) -> str:
+        """Hand in one message at a site; return the refusal code, or an empty string."""
+
+        async def requests() -> AsyncIterator[consensus_pb2.ConsensusServiceSubmitRequest]:
+            yield consensus_pb2.ConsensusServiceSubmitRequest(
+                number=1, batches=batches, transactions=transactions
+            )
+
+        channel = self.running[site].running.context.channels.to(CONSENSUS)
+        stub = consensus_pb2_grpc.ConsensusServiceStub(channel)
+        codes = [answer.refusal.code async for answer in stub.Submit(requests())]
+        return codes[0]
+
     async def status(self, site: int) -> consensus_pb2.ConsensusStatusResponse:
         """Ask a site over its client port."""
         async with client_channel(self.sites.genesis.sites[site]) as channel:
