@@ -264,6 +264,12 @@ class AggregationMetrics:
             registry=registry,
             buckets=(0, *COUNT),
         )
+        self.mismatches = Counter(
+            "seawall_aggregation_mismatches",
+            "Versions for which stake voted for other bytes than this site computed.",
+            ("task",),
+            registry=registry,
+        )
 
 
 class ChaosMetrics:
