@@ -25,6 +25,7 @@ AREAS = {
     "CALLER": "Who may call what",
     "CHUNK": "Chunks of a payload",
     "CLI": "Command line",
+    "CLIENT": "The client library",
     "CODEC": "Canonical bytes",
     "CONFIG": "Settings and files that people write",
     "CRASH": "Crash points",

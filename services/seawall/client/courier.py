@@ -32,6 +32,12 @@ PATIENCE_DOUBLINGS_MAX: Final = 3
 MAYBE_OURS: Final = ("REPLAY_SEQ", "REPLAY_PAYLOAD", "REPLAY_EXPIRED")
 """Refusals that a site also gives when these very bytes have been committed already."""
 
+MAYBE_BEHIND: Final = ("REPLAY_BASE", "REPLAY_CHECKPOINT")
+"""Refusals that a site also gives when it has read less of the log than this client has seen."""
+
+SITES_ASKED: Final = 2
+"""Sites that must refuse in this way before it is believed."""
+
 
 class Pending:
     """An update on its way; `event` is the newest that is known of it."""
@@ -228,9 +234,13 @@ class Courier:
         if pending.settled:
             return
         pending.fault = fault
-        if is_passing(fault) or not isinstance(fault, PeerError):
+        behind = fault.code in MAYBE_BEHIND and len(pending.tried) < min(
+            SITES_ASKED, len(self._links)
+        )
+        if behind or is_passing(fault) or not isinstance(fault, PeerError):
             pending.stream = None
-            pending.due = asyncio.get_running_loop().time() + self._links.failed(link)
+            pause = 0.0 if behind else self._links.failed(link)
+            pending.due = asyncio.get_running_loop().time() + pause
         elif fault.code in MAYBE_OURS:
             pending.due = float("inf")
             self._group.create_task(self._resolve(link, pending, fault), name="client-resolve")

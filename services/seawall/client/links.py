@@ -10,7 +10,7 @@ import grpc.aio
 from seawall.api.v1 import aggregation_pb2_grpc, ingestion_pb2_grpc, ledger_pb2_grpc
 from seawall.client.chain import Chain
 from seawall.domain.genesis import GenesisSite
-from seawall.errors import LocalError, OperationalError, PeerError, SeawallError
+from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.runtime.channels import client_channel
 from seawall.runtime.status import error_from
 
@@ -18,6 +18,21 @@ Dial: TypeAlias = Callable[[GenesisSite, str | None], grpc.aio.Channel]
 """Opens a channel to a site, at its own address or at another (host:port)."""
 
 BACKOFF_SECONDS_MIN: Final = 0.2
+
+PASSING_AREAS: Final = ("LEDGER_", "QUOTA_", "STORE_")
+PASSING: Final = (
+    "BATCH_NUMBERS",
+    "BATCH_TIMEOUT",
+    "DEADLINE",
+    "INCOMPLETE",
+    "RPC_CANCELLED",
+    "RPC_DEADLINE",
+    "RPC_FAILED",
+    "RPC_UNAVAILABLE",
+    "RPC_UNIMPLEMENTED",
+    "VERSION_PENDING",
+)
+"""Codes that blame the site or the moment, not the request."""
 
 T = TypeVar("T")
 
@@ -147,9 +162,9 @@ class Links:
             else:
                 link.worked()
                 return answer
-            if isinstance(fault, OperationalError):
+            if is_passing(fault):
                 self.failed(link)
-            elif not every_fault and not is_passing(fault):
+            elif not every_fault:
                 raise fault
         raise fault
 
@@ -161,9 +176,7 @@ class Links:
 
 def is_passing(fault: SeawallError) -> bool:
     """Say whether the same request may succeed later, or at another site."""
-    if isinstance(fault, PeerError):
-        return fault.code.startswith("QUOTA_") or fault.code == "VERSION_PENDING"
-    return isinstance(fault, OperationalError)
+    return fault.code in PASSING or fault.code.startswith(PASSING_AREAS)
 
 
 def _of(chain: Chain, index: int) -> GenesisSite:
