@@ -1,7 +1,7 @@
 """Processor time of the pieces that an update passes through, one by one.
 
 Each piece is repeated until it has run long enough to be timed, several times over; what counts is
-the fastest round, which other work on the machine disturbed least. Processor time of this thread,
+the fastest round, which other work on the machine disturbed least. Processor time of this process,
 not time that passed.
 """
 
@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench.calls import call_pieces
 from bench.samples import Anchor, SignedUpdate, enrol, make_keys, make_task, sign_updates
 from bench.stored import stored_pieces
 from bench.tables import render
@@ -67,6 +68,7 @@ def pieces() -> Iterable[Piece]:
     yield from ledger_pieces(admission, small)
     with TemporaryDirectory() as directory:
         yield from stored_pieces(Path(directory), genesis, ORIGIN)
+    yield from call_pieces()
     yield from rule_pieces()
 
 
