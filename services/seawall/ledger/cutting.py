@@ -114,8 +114,8 @@ def _apply(execution: "Execution", task: TaskState, cut: Cut) -> None:
 def _decide(execution: "Execution", task: TaskState, one: Candidate, cut_entry: int) -> Waiting:
     """Take an update out of the pending ones and note which cut decided on it."""
     waiting = execution.state.remove_waiting(task, one.update_id, execution.batch)
-    outcome = rows.Accepted(waiting.entry, one.commit_index, cut_entry)
-    execution.batch.put(Table.UPDATES, one.update_id, rows.encode_accepted(outcome))
+    outcome = rows.encode_accepted(waiting.entry, one.commit_index, cut_entry)
+    execution.batch.put(Table.UPDATES, one.update_id, outcome)
     execution.decided.append(one.update_id)
     return waiting
 
@@ -126,8 +126,8 @@ def _mark(execution: "Execution", update_id: bytes, cut_entry: int) -> None:
     assert value is not None, "a root update was accepted"
     outcome = rows.decode_outcome(value)
     assert isinstance(outcome, rows.Accepted), "a root update was accepted"
-    decided = rows.Accepted(outcome.entry, outcome.commit, cut_entry)
-    execution.batch.put(Table.UPDATES, update_id, rows.encode_accepted(decided))
+    decided = rows.encode_accepted(outcome.entry, outcome.commit, cut_entry)
+    execution.batch.put(Table.UPDATES, update_id, decided)
     execution.decided.append(update_id)
 
 

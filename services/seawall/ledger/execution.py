@@ -187,8 +187,8 @@ class Execution:
             used = rows.decode_seq(value)
             if not used.reported:
                 self._report(record, used)
-                reported = rows.SeqRow(used.commit, used.entry, reported=True)
-                self.batch.put(Table.SEQS, key, rows.encode_seq(reported))
+                reported = rows.encode_seq(used.commit, used.entry, reported=True)
+                self.batch.put(Table.SEQS, key, reported)
         return refusals.REPLAY_SEQ
 
     def _report(self, record: UpdateRecord, used: rows.SeqRow) -> None:
@@ -233,12 +233,9 @@ class Execution:
         contributor.accept(record.seq, self.state.window)
         self.touched[record.contributor] = contributor
         changes = self.batch.changes
-        changes[Table.UPDATES][record.update_id] = rows.encode_accepted(
-            rows.Accepted(index, commit, None)
-        )
-        changes[Table.SEQS][rows.seq_key(contributor.index, record.seq)] = rows.encode_seq(
-            rows.SeqRow(commit, index, reported=False)
-        )
+        changes[Table.UPDATES][record.update_id] = rows.encode_accepted(index, commit)
+        seq_key = rows.seq_key(contributor.index, record.seq)
+        changes[Table.SEQS][seq_key] = rows.encode_seq(commit, index, reported=False)
         payload_key = rows.payload_key(contributor.index, record.payload_digest)
         changes[Table.PAYLOADS][payload_key] = rows.key_of(commit)
         self._accepted.append(record.update_id)

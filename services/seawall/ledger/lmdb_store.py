@@ -58,9 +58,9 @@ class LmdbStore:
                 lock=False,
                 max_readers=4,
             )
-            self._tables = {
-                table: self._environment.open_db(table.value.encode()) for table in Table
-            }
+            self._tables = [
+                self._environment.open_db(table.name.lower().encode()) for table in Table
+            ]
         except (lmdb.Error, OSError) as error:
             hint = "the ledger's file cannot be opened: restore it, or remove it to start anew"
             raise OperationalError("STORE_OPEN", hint, field=path.name) from error
@@ -133,10 +133,10 @@ class LmdbStore:
 
     def _write(self, transaction: lmdb.Transaction, batch: Batch) -> None:
         """Apply the changes of a batch, in ascending order of keys in each table."""
-        for table, changes in batch.changes.items():
+        for table, changes in zip(self._tables, batch.changes, strict=True):
             if not changes:
                 continue
-            cursor = transaction.cursor(self._tables[table])
+            cursor = transaction.cursor(table)
             puts = []
             for key, value in sorted(changes.items()):
                 if value is not None:

@@ -214,10 +214,10 @@ def decode_version(data: bytes) -> VersionRow:
     return _decode_version(data)
 
 
-def encode_accepted(row: Accepted) -> bytes:
-    """Return the bytes of an accepted update's outcome."""
-    cut = 0 if row.cut_entry is None else row.cut_entry
-    return _ACCEPTED.pack(_STATUS_ACCEPTED, row.entry, row.commit, cut)
+def encode_accepted(entry: int, commit: int, cut_entry: int = 0) -> bytes:
+    """Return the bytes of an `Accepted`; a `cut_entry` of 0 means that none decided yet."""
+    # No cut has entry 0: the log begins with its genesis entries.
+    return _ACCEPTED.pack(_STATUS_ACCEPTED, entry, commit, cut_entry)
 
 
 def encode_refused(row: Refused) -> bytes:
@@ -231,13 +231,12 @@ def decode_outcome(data: bytes) -> Accepted | Refused:
         _, commit = _REFUSED.unpack_from(data)
         return Refused(commit, data[_REFUSED.size :].decode())
     _, entry, commit, cut = _ACCEPTED.unpack(data)
-    # No cut has entry 0: the log begins with its genesis entries.
     return Accepted(entry, commit, cut or None)
 
 
-def encode_seq(row: SeqRow) -> bytes:
-    """Return the bytes of an accepted sequence number."""
-    return _SEQ.pack(row.commit, row.entry, row.reported)
+def encode_seq(commit: int, entry: int, *, reported: bool) -> bytes:
+    """Return the bytes of a `SeqRow`."""
+    return _SEQ.pack(commit, entry, reported)
 
 
 def decode_seq(data: bytes) -> SeqRow:

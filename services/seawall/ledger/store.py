@@ -5,39 +5,42 @@ store passes `tests/contract/test_store.py`.
 """
 
 from collections.abc import Iterator
-from enum import Enum
+from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
 
-class Table(Enum):
+class Table(IntEnum):
     """The tables of a ledger; keys are ordered as byte strings."""
 
-    META = "meta"
-    ENTRIES = "entries"
-    NODES = "nodes"
-    COMMITS = "commits"
-    SIZES = "sizes"
-    UPDATES = "updates"
-    SEQS = "seqs"
-    PAYLOADS = "payloads"
-    REFUSED = "refused"
-    CONTRIBUTORS = "contributors"
-    TASKS = "tasks"
-    VERSIONS = "versions"
-    PENDING = "pending"
-    PLACES = "places"
+    META = 0
+    ENTRIES = 1
+    NODES = 2
+    COMMITS = 3
+    SIZES = 4
+    UPDATES = 5
+    SEQS = 6
+    PAYLOADS = 7
+    REFUSED = 8
+    CONTRIBUTORS = 9
+    TASKS = 10
+    VERSIONS = 11
+    PENDING = 12
+    PLACES = 13
 
 
 class Batch:
-    """Changes to apply together: all of them or none. The last change to a key counts."""
+    """Changes to apply together: all of them or none. The last change to a key counts.
+
+    `changes[table]` maps keys to new values, or to None where the key goes.
+    """
 
     __slots__ = ("changes",)
 
     def __init__(self) -> None:
         """Start empty."""
-        self.changes: dict[Table, dict[bytes, bytes | None]] = {table: {} for table in Table}
+        self.changes: list[dict[bytes, bytes | None]] = [{} for _ in Table]
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Set a key of 1 to 500 bytes."""

@@ -47,9 +47,7 @@ SITES = 4
 
 def make_genesis(contributors: int = 6, *, k: int = 3, root_required: bool = False) -> Genesis:
     """Return a genesis; contributor 0 has both roles."""
-    policy = CutPolicy(
-        interval_ms=1000, k=k, k_min=2, staleness_max=2, root_required=root_required
-    )
+    policy = CutPolicy(interval_ms=1000, k=k, k_min=2, staleness_max=2, root_required=root_required)
     tasks = tuple(
         Task(
             name=name,
