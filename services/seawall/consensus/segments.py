@@ -1,22 +1,25 @@
 """Append-only logs in segment files: frames with checksums, one sync for many, torn tails cut.
 
-    segment:  magic (8), version (4), segment number (8), sequence of its first frame (8), CRC (4)
+    segment:  magic (8), version (4), segment number (8), sequence of its first frame (8),
+              salt (8), CRC (4)
     frame:    marker (4), sequence (8), payload length (4), CRC (4), payload
+    mark:     marker (4), sequence (8), 0 (4), CRC (4): frames up to this sequence were synced
 
-All integers are big-endian. A frame's CRC-32 covers segment number, sequence, length and payload.
-Sequences run without gaps through all segments, and so do segment numbers.
+All integers are big-endian. CRC-32 covers the segment's salt and number, sequence, length and
+payload; the salt is random, so that no payload can look like a frame or a mark. Sequences run
+without gaps through all segments, and so do segment numbers.
 
-Whoever appends syncs before appending again, or at least before telling anybody. So a frame that
-is followed by a later valid one may have been relied on: if it is damaged, the log is corrupt.
-A damaged end of the last segment that nothing valid follows is what a crash leaves of a write
-that was never synced; it is cut off. (What was relied on and yet lost there, by a disk that lies,
-shows in the lost-disk check against the other sites.)
+Nobody is told of a frame before it is synced, and a mark is written when it was. So a damaged
+frame that a later frame or its mark follows may have been relied on: the log is corrupt. Damage at
+the end of the last segment that nothing valid follows is what a crash leaves of a write that was
+never synced, and is cut off. (A mark is not synced itself. What a power cut takes of it, and what
+a disk that lies loses, shows in the lost-disk check against the other sites.)
 """
 
 import errno
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -31,12 +34,14 @@ PAYLOAD_SIZE_BYTES_MAX: Final = 1 << 30
 
 _MAGIC: Final = b"SEAWALL\x01"
 _MARKER: Final = b"\xf5WLF"
+_SYNCED: Final = b"\xf5WLS"
 _VERSION: Final = 1
-_HEADER: Final = Struct(">8sIQQ")
+SALT_BYTES: Final = 8
+_HEADER: Final = Struct(f">8sIQQ{SALT_BYTES}s")
 _CHECK: Final = Struct(">I")
 _HEADER_BYTES: Final = _HEADER.size + _CHECK.size
 _FRAME: Final = Struct(">4sQII")
-_COVERED: Final = Struct(">QQI")
+_COVERED: Final = Struct(f">{SALT_BYTES}sQQI")
 _NAME: Final = re.compile(r"([0-9]{12})\.seg")
 
 
@@ -65,7 +70,11 @@ class SegmentedLog:
     """
 
     def __init__(
-        self, directory: Path, *, segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX
+        self,
+        directory: Path,
+        *,
+        segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
+        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Use `directory`, and create it when it is not there."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -75,6 +84,9 @@ class SegmentedLog:
         self._descriptor = -1
         self._size_bytes = 0
         self._failed = False
+        self._marked = 0
+        self._entropy = entropy
+        self._salts: dict[int, bytes] = {}
         self.next_sequence = 1
 
     @property
@@ -117,32 +129,36 @@ class SegmentedLog:
                 data = self._path(number).read_bytes()
             except OSError as fault:
                 raise self._failure(fault) from fault
-            first = _first_sequence(data, number)
-            if first is None and last and _resume(data, 0, number, 0) is None:
+            head = _Head.read(data, number)
+            if head is None and last and len(data) <= _HEADER_BYTES:
                 # Created by a process that ended before it wrote anything into it.
                 self._path(number).unlink()
                 break
-            if first is None or (expected is not None and first != expected):
+            if head is None or (expected is not None and head.sequence != expected):
                 raise _corrupt(self._path(number), 0, "its header is damaged")
-            end, expected = yield from self._frames(data, number, first, last=last)
+            end, expected = yield from self._frames(data, head, last=last)
             self._segments.append(number)
+            self._salts[number] = head.salt
             if last:
                 self._continue(number, end, len(data))
         self.next_sequence = expected or self.next_sequence
+        self._marked = self.next_sequence - 1
 
     def _frames(
-        self, data: bytes, number: int, sequence: int, *, last: bool
+        self, data: bytes, head: "_Head", *, last: bool
     ) -> Generator[Frame, None, tuple[int, int]]:
         """Yield the frames of one segment; return the offset of its end and the next sequence."""
-        offset = _HEADER_BYTES
+        offset, sequence = _HEADER_BYTES, head.sequence
         while offset < len(data):
-            payload = _payload_at(data, offset, number, sequence)
+            payload = head.payload_at(data, offset, sequence)
             if payload is None:
-                if not last or _resume(data, offset, number, sequence) is not None:
-                    raise _corrupt(self._path(number), offset, "a frame is damaged")
+                if not last or head.is_relied_on(data, offset, sequence):
+                    raise _corrupt(self._path(head.number), offset, "a frame is damaged")
                 break
-            yield Frame(Place(number, offset, len(payload)), sequence, payload)
+            yield Frame(Place(head.number, offset, len(payload)), sequence, payload)
             offset += _FRAME.size + len(payload)
+            if head.is_mark(data, offset, sequence):
+                offset += _FRAME.size
             sequence += 1
         return offset, sequence
 
@@ -170,10 +186,9 @@ class SegmentedLog:
         if self._descriptor < 0 or self._size_bytes >= self._segment_size_bytes_max:
             self.roll()
         number, sequence = self._segments[-1], self.next_sequence
-        check = _checksum(number, sequence, payload)
-        head = _FRAME.pack(_MARKER, sequence, len(payload), check)
+        check = _checksum(self._salts[number], number, sequence, payload)
         place = Place(number, self._size_bytes, len(payload))
-        self._write(head + payload)
+        self._write(_FRAME.pack(_MARKER, sequence, len(payload), check) + payload)
         self.next_sequence += 1
         return place
 
@@ -192,18 +207,26 @@ class SegmentedLog:
             os.fdatasync(self._descriptor)
         except OSError as fault:
             raise self._failure(fault) from fault
+        newest = self.next_sequence - 1
+        if self._marked < newest:
+            self._marked = newest
+            number = self._segments[-1]
+            check = _checksum(self._salts[number], number, newest, b"")
+            self._write(_FRAME.pack(_SYNCED, newest, 0, check))
 
     def roll(self) -> int:
         """Sync and end the newest segment, begin another, and return its number."""
         number = self._segments[-1] + 1 if self._segments else 1
         self.sync()
         self.close()
-        head = _HEADER.pack(_MAGIC, _VERSION, number, self.next_sequence)
+        salt = self._entropy(SALT_BYTES)
+        head = _HEADER.pack(_MAGIC, _VERSION, number, self.next_sequence, salt)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             self._descriptor = os.open(self._path(number), flags, 0o600)
             self._size_bytes = 0
             self._segments.append(number)
+            self._salts[number] = salt
             self._write(head + _CHECK.pack(crc32(head)))
             os.fsync(self._descriptor)
             sync_directory(self._directory)
@@ -216,6 +239,7 @@ class SegmentedLog:
         old = [number for number in self._segments if number < segment]
         for number in old:
             self._path(number).unlink(missing_ok=True)
+            del self._salts[number]
         self._segments = [number for number in self._segments if number >= segment]
         return len(old)
 
@@ -251,56 +275,76 @@ class SegmentedLog:
 
     def read(self, place: Place, sequence: int) -> bytes | None:
         """Return the payload at a place, or None when it is not there any more or damaged."""
+        salt = self._salts.get(place.segment)
         try:
             with self._path(place.segment).open("rb") as file:
                 file.seek(place.offset)
                 data = file.read(_FRAME.size + place.size_bytes)
         except OSError:
             return None
-        return _payload_at(data, 0, place.segment, sequence)
+        if salt is None:
+            return None
+        return _Head(place.segment, 0, salt).payload_at(data, 0, sequence)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012}.seg"
 
 
-def _checksum(number: int, sequence: int, payload: bytes | memoryview) -> int:
-    return crc32(payload, crc32(_COVERED.pack(number, sequence, len(payload))))
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A segment's header, and with it the way to read its frames."""
+
+    number: int
+    sequence: int
+    salt: bytes
+
+    @classmethod
+    def read(cls, data: bytes, number: int) -> "_Head | None":
+        """Return the header of segment `number`, or None when it is damaged."""
+        if len(data) < _HEADER_BYTES:
+            return None
+        magic, version, named, sequence, salt = _HEADER.unpack_from(data)
+        (check,) = _CHECK.unpack_from(data, _HEADER.size)
+        good = check == crc32(data[: _HEADER.size]) and (magic, version) == (_MAGIC, _VERSION)
+        return cls(number, sequence, salt) if good and named == number else None
+
+    def payload_at(self, data: bytes, offset: int, sequence: int) -> bytes | None:
+        """Return the payload of the frame at an offset, None when it is not that frame."""
+        if len(data) - offset < _FRAME.size:
+            return None
+        marker, found, size, check = _FRAME.unpack_from(data, offset)
+        start = offset + _FRAME.size
+        if marker != _MARKER or found != sequence or size > len(data) - start:
+            return None
+        payload = data[start : start + size]
+        good = check == _checksum(self.salt, self.number, sequence, payload)
+        return payload if good else None
+
+    def is_mark(self, data: bytes, offset: int, least: int) -> bool:
+        """Return whether a mark for this sequence or a later one stands at an offset."""
+        if len(data) - offset < _FRAME.size:
+            return False
+        marker, found, size, check = _FRAME.unpack_from(data, offset)
+        if marker != _SYNCED or size or found < least:
+            return False
+        return bool(check == _checksum(self.salt, self.number, found, b""))
+
+    def is_relied_on(self, data: bytes, offset: int, sequence: int) -> bool:
+        """Return whether a valid later frame, or a mark, follows the damaged frame `sequence`."""
+        at = data.find(_MARKER[:1], offset)
+        while at >= 0:
+            if self.is_mark(data, at, sequence):
+                return True
+            if data.startswith(_MARKER, at) and len(data) - at >= _FRAME.size:
+                found = _FRAME.unpack_from(data, at)[1]
+                if found > sequence and self.payload_at(data, at, found) is not None:
+                    return True
+            at = data.find(_MARKER[:1], at + 1)
+        return False
 
 
-def _first_sequence(data: bytes, number: int) -> int | None:
-    """Return the sequence that a segment begins with, or None when its header is damaged."""
-    if len(data) < _HEADER_BYTES:
-        return None
-    magic, version, named, sequence = _HEADER.unpack_from(data)
-    (check,) = _CHECK.unpack_from(data, _HEADER.size)
-    good = check == crc32(data[: _HEADER.size]) and (magic, version) == (_MAGIC, _VERSION)
-    return int(sequence) if good and named == number else None
-
-
-def _payload_at(data: bytes, offset: int, number: int, sequence: int | None) -> bytes | None:
-    """Return the payload of the frame at an offset; None when damaged, or of another sequence."""
-    if len(data) - offset < _FRAME.size:
-        return None
-    marker, found, size, check = _FRAME.unpack_from(data, offset)
-    start = offset + _FRAME.size
-    if marker != _MARKER or size > len(data) - start:
-        return None
-    if sequence is not None and found != sequence:
-        return None
-    payload = data[start : start + size]
-    return payload if check == _checksum(number, found, payload) else None
-
-
-def _resume(data: bytes, offset: int, number: int, sequence: int) -> int | None:
-    """Return the offset of a valid later frame behind a damage, if there is one."""
-    at = data.find(_MARKER, offset)
-    while at >= 0:
-        if len(data) - at >= _FRAME.size:
-            found = _FRAME.unpack_from(data, at)[1]
-            if found > sequence and _payload_at(data, at, number, found) is not None:
-                return at
-        at = data.find(_MARKER, at + 1)
-    return None
+def _checksum(salt: bytes, number: int, sequence: int, payload: bytes) -> int:
+    return crc32(payload, crc32(_COVERED.pack(salt, number, sequence, len(payload))))
 
 
 def _corrupt(path: Path, offset: int, what: str) -> OperationalError:
