@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from seawall.codec import genesis_ref, seal_block
+from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.engine import (
     ALL_PEERS,
     Blocks,
@@ -36,6 +37,19 @@ from seawall.domain.block import (
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.checking import own_blocks
+
+
+class ShamelessEngine(DagEngine):
+    """A twin's engine: it sees blocks of its sister under its own name, and goes on signing."""
+
+    def _lose_disk(self, ref: Ref) -> None:
+        """Do not stop for a round or two, as a site with a lost disk would."""
+        del ref
+
+
+def twin_of(honest: EngineFactory) -> EngineFactory:
+    """Return the factory for twins: without shame where the engine has any."""
+    return ShamelessEngine if honest is DagEngine else honest
 
 
 def forger(honest: EngineFactory) -> EngineFactory:

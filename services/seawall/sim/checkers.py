@@ -164,7 +164,10 @@ class OwnChain(Checker):
 
 
 class CertifiedOnce(Checker):
-    """I3: in the union of all replicas at most one block of a slot is certified."""
+    """I3: in the union of all replicas at most one block of a slot is certified.
+
+    What a certificate is, is judged by the quorum that the replicas believe in.
+    """
 
     invariant = "I3"
 
@@ -175,7 +178,8 @@ class CertifiedOnce(Checker):
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Add what is new, and look at equivocated slots that it may certify."""
         if self._union is None:
-            self._union = UnionDag(world.committee, world.plan.parameters.wave_length)
+            believed = world.machinery.committee(world.committee)
+            self._union = UnionDag(believed, world.plan.parameters.wave_length)
         if seat.author in world.plan.hostile:
             return
         for block in world.accepted:

@@ -8,6 +8,7 @@ from seawall.consensus.engine import Engine
 from seawall.consensus.engines import ENGINES, EngineFactory
 from seawall.consensus.replica import Journal, Replica
 from seawall.domain.committee import Committee
+from seawall.sim.byzantine import twin_of
 from seawall.sim.disk import Disk
 from seawall.sim.passing import Verify, verify_block
 from seawall.sim.plan import Plan
@@ -26,11 +27,12 @@ def _unchanged(committee: Committee) -> Committee:
 class Machinery:
     """The replaceable parts: everything that a site consists of besides its host.
 
-    `committee` maps the true committee to the one that replicas believe in; `hostile` builds
-    the replicas of seats that the plan calls hostile.
+    `committee` maps the true committee to the one that replicas believe in; `twin` and `hostile`
+    build the replicas of the seats that the plan calls so.
     """
 
     engine: EngineFactory
+    twin: EngineFactory
     hostile: EngineFactory
     replica: Callable[[Engine, Journal], Replica] = Replica
     disk: Callable[[], Disk] = Disk
@@ -41,4 +43,5 @@ class Machinery:
 
 def honest_machinery(engine: str) -> Machinery:
     """Return the true parts around one engine of the table."""
-    return Machinery(engine=ENGINES[engine], hostile=ENGINES[engine])
+    factory = ENGINES[engine]
+    return Machinery(engine=factory, twin=twin_of(factory), hostile=factory)

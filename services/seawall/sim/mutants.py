@@ -46,8 +46,8 @@ Replacement = tuple[ModuleType, str, object]
 class Mutant:
     """One broken rule: what it changes, which schedules show it, and who must catch it.
 
-    `caught_by` lists every invariant that must catch it when its checker runs alone;
-    `seeds_max` is within how many seeds.
+    `caught_by` lists every invariant that must catch it when its checker runs alone
+    (`ASSERT`: an assertion of the replica itself); `seeds_max` is within how many seeds.
     """
 
     summary: str
@@ -131,10 +131,10 @@ class ImpatientCommitter(Committer):
     """Hands out a decided slot although one before it is still open."""
 
     def decide(self) -> list[Verdict]:
-        """Pass over an open slot once a later round has a decided one."""
+        """Pass over an open slot once a later one is decided."""
         decided = super().decide()
-        slots = self._slots.get(self._next_round + 1, [])
-        if not decided and any(slot.verdict is not None and slot.verdict.leader for slot in slots):
+        later = [slot for slots in self._slots.values() for slot in slots]
+        if not decided and any(slot.verdict is not None for slot in later):
             self._advance(len(self._tracked(self._next_round)))
             self._dirty = True
             decided = super().decide()
@@ -220,6 +220,11 @@ def _forget_syncs(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     return plan, replace(parts, disk=ForgetfulDisk)
 
 
+def _long_waves(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
+    """With w = 3 votes stand one round above the slot, where reach and support are the same."""
+    return replace(plan, parameters=replace(plan.parameters, wave_length=5)), parts
+
+
 def _trust_everybody(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     broken = replace(parts, verify=_decode_only, hostile=forger(parts.engine))
     return replace(plan, hostile=(len(plan.stakes) - 1,)), broken
@@ -245,16 +250,16 @@ class _NoQuestions(StartCheck):
 MUTANTS: Final[Mapping[str, Mutant]] = {
     "quorum_off_by_one": Mutant(
         summary="a quorum is one unit of stake too small",
-        profile="twins",
+        profile="split",
         caught_by=("I3", "I4", "I6", "I7"),
-        seeds_max=60,
+        seeds_max=20,
         change=_believing(LaxCommittee),
     ),
     "heads_in_place_of_stake": Mutant(
         summary="quorums count heads",
-        profile="twins",
-        caught_by=("I6",),
-        seeds_max=100,
+        profile="split",
+        caught_by=("I3",),
+        seeds_max=40,
         change=_believing(HeadsCommittee),
     ),
     "fsync_skipped": Mutant(
@@ -274,24 +279,26 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         summary="a block votes for every twin that it can reach",
         profile="twins",
         caught_by=("I6", "I7"),
-        seeds_max=100,
+        seeds_max=20,
+        change=_long_waves,
         replacements=((core_module, "Committer", ReachabilityCommitter),),
     ),
     "skip_on_few_blames": Mutant(
         summary="blames of stake V skip a leader",
-        profile="partition",
-        caught_by=("I4", "I6"),
+        profile="twins",
+        caught_by=("ASSERT",),
+        seeds_max=40,
         replacements=((core_module, "Committer", EarlyBlameCommitter),),
     ),
     "open_slot_passed_over": Mutant(
         summary="commits are made before all earlier slots are decided",
-        profile="partition",
-        caught_by=("I7",),
+        profile="twins",
+        caught_by=("ASSERT",),
         replacements=((core_module, "Committer", ImpatientCommitter),),
     ),
     "walk_stops_at_highest_round": Mutant(
         summary="the walk stops at the highest delivered round of each author",
-        profile="partition",
+        profile="twins",
         caught_by=("I7",),
         replacements=((core_module, "Linearizer", HighestRoundLinearizer),),
     ),

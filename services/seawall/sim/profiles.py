@@ -126,10 +126,13 @@ def _add_partitions(draft: Draft) -> None:
 
 
 def _add_sights(draft: Draft) -> None:
-    """Let every seat see one twin, the other, or both, changing a few times."""
+    """Let every seat see one twin, the other, or both, changing a few times.
+
+    It begins when the twins have asked everybody, in vain, for blocks of their own.
+    """
     random = draft.random
     size = len(draft.stakes)
-    at_us = 0
+    at_us = random.randrange(50 * MILLISECOND_US, 250 * MILLISECOND_US)
     while at_us < WINDOW_US:
         blind = []
         for number, author in enumerate(draft.twins):
@@ -167,6 +170,23 @@ def _twins(draft: Draft) -> None:
     _add_sights(draft)
 
 
+def _split(draft: Draft) -> None:
+    """Cut the network in two, with one twin of each pair on either side: where forks come from."""
+    random = draft.random
+    draft.twins = _faulty(random, draft.stakes)
+    size = len(draft.stakes)
+    honest = [seat for seat in range(size) if seat not in draft.twins]
+    random.shuffle(honest)
+    side = honest[: random.randint(1, len(honest) - 1)]
+    at_us = random.randrange(100 * MILLISECOND_US, 300 * MILLISECOND_US)
+    until_us = at_us + random.randrange(200 * MILLISECOND_US, 700 * MILLISECOND_US)
+    draft.faults.append(
+        Partition(at_us=at_us, groups=(tuple(sorted((*side, *draft.twins))),))
+    )
+    draft.faults.append(Partition(at_us=until_us))
+    draft.ends(until_us)
+
+
 def _mix(draft: Draft) -> None:
     random = draft.random
     if random.random() < 0.6:
@@ -186,16 +206,18 @@ PROFILES: Final[Mapping[str, Callable[[Draft], None]]] = {
     "crash": _crash,
     "partition": _add_partitions,
     "twins": _twins,
+    "split": _split,
     "loss": _add_loss,
     "mix": _mix,
 }
 
 SHARES: Final[Mapping[str, int]] = {
     "honest": 10,
-    "crash": 22,
-    "partition": 15,
-    "twins": 25,
-    "loss": 8,
+    "crash": 20,
+    "partition": 12,
+    "twins": 20,
+    "split": 12,
+    "loss": 6,
     "mix": 20,
 }
 """How many of every hundred schedules of a sweep use each profile."""

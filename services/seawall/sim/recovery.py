@@ -23,6 +23,11 @@ def core_of(engine: Engine | None) -> Core | None:
     return engine._core if isinstance(engine, DagEngine) else None  # noqa: SLF001  # an onlooker
 
 
+def suspended(core: Core) -> list[Ref]:
+    """Return the blocks that wait for a missing parent."""
+    return list(core.pending._waiting)  # noqa: SLF001  # an onlooker
+
+
 @dataclass(slots=True)
 class _Promise:
     """What the outside has seen of a seat, and so what its disk must hold.
@@ -75,7 +80,7 @@ class Recovery(Checker):
             running = core_of(seat.engine)
             if running is None or seat.busy or seat.author in world.plan.hostile:
                 continue
-            rebuilt = core_of(seat.rebuild(world, world.machinery.engine))
+            rebuilt = core_of(seat.rebuild(world))
             assert rebuilt is not None, "the same engine as before"
             self._compare(world, seat, rebuilt, self._promises[seat.index])
             floor = running.gc_round
@@ -103,17 +108,17 @@ class Recovery(Checker):
 class NothingSuspended(Checker):
     """I17: no honest block stays suspended while its author is up and within reach.
 
-    The clock of a missing block runs only in calm times: after the plan has healed.
+    The clock of a suspended block runs only in calm times: after the plan has healed.
     """
 
     invariant = "I17"
 
     def __init__(self) -> None:
-        """Start with nothing missing."""
+        """Start with nothing suspended."""
         self._since: dict[tuple[int, int], dict[Ref, int]] = {}
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
-        """Look at what the seat's suspended blocks wait for."""
+        """Look at how long the seat's suspended blocks have waited."""
         del output
         core = core_of(seat.engine)
         if core is None or not len(core.pending) or world.now_us < world.plan.heal_us:
@@ -122,9 +127,12 @@ class NothingSuspended(Checker):
             return
         key = (seat.index, seat.incarnation)
         before = self._since.get(key, {})
-        missing = {ref: before.get(ref, world.now_us) for ref in core.pending.missing()}
-        self._since[key] = missing
-        for ref, since_us in missing.items():
+        up = {other.author for other in world.honest() if other.replica is not None}
+        now = {
+            ref: before.get(ref, world.now_us) for ref in suspended(core) if ref.author in up
+        }
+        self._since[key] = now
+        for ref, since_us in now.items():
             if world.now_us - since_us > SUSPENDED_US_MAX:
-                detail = f"{seat.name} lacks round {ref.round}, author {ref.author} for too long"
+                detail = f"{seat.name} suspends round {ref.round}, author {ref.author} for ever"
                 raise world.violation(self.invariant, detail)

@@ -5,7 +5,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from seawall.consensus.engine import Engine, Event, Identity, Instant
-from seawall.consensus.engines import EngineFactory
 from seawall.consensus.replica import Replica
 from seawall.sim.disk import CrashPoint, Disk
 from seawall.sim.plan import Crash
@@ -53,19 +52,23 @@ class Seat:
     def start(self, world: "World") -> None:
         """Build the engine from what the disk kept."""
         self.incarnation += 1
-        hostile = self.author in world.plan.hostile
-        factory = world.machinery.hostile if hostile else world.machinery.engine
-        self.engine = self.rebuild(world, factory)
+        self.engine = self.rebuild(world)
         self.replica = world.machinery.replica(self.engine, self.disk)
 
-    def rebuild(self, world: "World", factory: EngineFactory) -> Engine:
+    def rebuild(self, world: "World") -> Engine:
         """Return a fresh engine in the state that the durable records describe."""
+        machinery = world.machinery
+        factory = machinery.engine
+        if self.author in world.plan.twins:
+            factory = machinery.twin
+        elif self.author in world.plan.hostile:
+            factory = machinery.hostile
         keys = keys_of(self.author)
         return factory(
             identity=Identity(
                 index=self.author, consensus_key=keys.consensus, cosigner_key=keys.cosigner
             ),
-            committee=world.machinery.committee(world.committee),
+            committee=machinery.committee(world.committee),
             parameters=world.plan.parameters,
             recovered=tuple(self.disk.durable),
             history=self.ledger,
