@@ -6,6 +6,7 @@ The simulator of `seawall.sim` does this with faults; this one is for tests of t
 from collections import Counter
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from seawall.codec import attestation_message, batch_root, decode_block, encode_records
 from seawall.consensus.engine import (
@@ -32,9 +33,11 @@ from seawall.consensus.verification import verify_block
 from seawall.crypto.hashing import sha256
 from seawall.crypto.signing import SigningKey
 from seawall.domain.block import Attestation, Batch, UpdateKind, UpdateRecord, VerifiedBlock
-from seawall.domain.commit import CertifiedCheckpoint, Commit
 from seawall.domain.committee import Committee, Member
 from seawall.domain.parameters import ConsensusParameters
+
+if TYPE_CHECKING:
+    from seawall.domain.commit import CertifiedCheckpoint, Commit
 
 WALL_MS = 1_700_000_000_000
 DELAY_US = 2_000

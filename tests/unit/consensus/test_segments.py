@@ -198,6 +198,7 @@ def test_a_disk_that_refuses_stops_the_log(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, call, refuse)
+
     def work() -> None:
         log.append(b"second")
         log.sync()

@@ -143,10 +143,6 @@ class Committer:
         """Return whether any slot of this recent round was decided directly."""
         return self._directly_decided.get(round_, False)
 
-    def undecided_slots(self) -> int:
-        """Return the number of tracked slots without a verdict."""
-        return sum(slot.verdict is None for slots in self._slots.values() for slot in slots)
-
     def _tracked(self, round_: int) -> list[_Slot]:
         """Return the slots of a round that is not wholly decided, in slot order."""
         slots = self._slots.get(round_)
