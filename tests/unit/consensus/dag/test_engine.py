@@ -1,0 +1,372 @@
+"""The engine among its peers, in virtual time: what it promises, seen from outside."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, LOST_DISK
+from seawall.consensus.engine import (
+    BelowGc,
+    Blocks,
+    Commits,
+    FetchBlocks,
+    FetchCommits,
+    LatestQuery,
+    LatestReply,
+    Message,
+    PeerDown,
+    PeerUp,
+    Received,
+    Submitted,
+    Subscribe,
+)
+from seawall.domain.block import Ref
+from seawall.domain.commit import Commit
+from seawall.domain.parameters import ConsensusParameters
+from tests.unit.consensus.cluster import Cluster, MemoryJournal, make_batch
+
+SECOND_US = 1_000_000
+QUICK = ConsensusParameters(gc_depth=10, round_delay_ms_idle=100)
+SIZES = [(1,) * n for n in (1, 4, 5, 6, 7)] + [(3, 1, 1, 2)]
+
+
+def signed_slots(journal: MemoryJournal, cluster: Cluster, index: int) -> list[Ref]:
+    """Return the references of all own blocks that a site ever sent."""
+    del journal
+    return [block.ref for block in cluster.sites[index].blocks]
+
+
+def heights(cluster: Cluster) -> list[int]:
+    """Return the last commit index of every site."""
+    return [site.replica.status().commit_index for site in cluster.sites]
+
+
+@pytest.mark.parametrize("stakes", SIZES)
+def test_honest_sites_deliver_everything_in_one_order(stakes: Sequence[int]) -> None:
+    cluster = Cluster(stakes, QUICK, verify=True)
+    for number in range(2 * len(stakes)):
+        cluster.submit(number % len(stakes), number)
+    cluster.run(2 * SECOND_US)
+    cluster.check_agreement()
+    assert sorted(cluster.delivered_batches(0)) == list(range(2 * len(stakes)))
+    assert all(site.replica.status().pending_payloads == 0 for site in cluster.sites)
+    assert min(heights(cluster)) > 10
+    for site in cluster.sites:
+        assert [commit.index for commit in site.commits] == list(range(1, len(site.commits) + 1))
+        clocks = [commit.clock_ms for commit in site.commits]
+        assert clocks == sorted(clocks)
+
+
+def test_checkpoints_carry_cosignatures_of_stake_q() -> None:
+    cluster = Cluster((3, 1, 1, 2), QUICK)
+    cluster.run(2 * SECOND_US)
+    committee = cluster.committee
+    for site in cluster.sites:
+        indices = [checkpoint.index for checkpoint in site.checkpoints]
+        assert indices == sorted(set(indices))
+        assert indices[-1] > 10
+        for checkpoint in site.checkpoints:
+            authors = [cosignature.author for cosignature in checkpoint.cosignatures]
+            assert authors == sorted(set(authors))
+            assert committee.stake_of(authors) >= committee.quorum
+            assert checkpoint.commit_digest == site.commits[checkpoint.index - 1].digest
+            assert checkpoint.tree_size == 2 * checkpoint.index
+
+
+def test_idle_sites_hardly_work_and_busy_ones_at_once() -> None:
+    cluster = Cluster()
+    cluster.run(SECOND_US)
+    before = cluster.sites[0].replica.status().round
+    cluster.run(10 * SECOND_US)
+    assert cluster.sites[0].replica.status().round - before <= 10
+    cluster.submit(2, 1)
+    cluster.run(SECOND_US // 4)
+    assert cluster.delivered_batches(1) == [1]
+    assert all(site.checkpoints[-1].index >= site.commits[-3].index for site in cluster.sites)
+
+
+def test_idle_sites_follow_whoever_begins_a_round() -> None:
+    cluster = Cluster()
+    cluster.run(10 * SECOND_US)
+    rounds = [site.blocks[-1].ref.round for site in cluster.sites]
+    times = [site.blocks[-1].block.timestamp_ms for site in cluster.sites]
+    assert max(rounds) == min(rounds)
+    assert max(times) - min(times) <= 5
+
+
+def test_a_busy_site_keeps_the_least_delay_between_blocks() -> None:
+    cluster = Cluster()
+    for number in range(40):
+        cluster.post(
+            0, Submitted(batches=(make_batch(cluster.committee, 0, number),)), number * 10_000
+        )
+    cluster.run(SECOND_US)
+    for site in cluster.sites:
+        times = [block.block.timestamp_ms for block in site.blocks]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert min(gaps) >= cluster.parameters.round_delay_ms_min
+
+
+def test_every_own_block_is_durable_before_it_is_sent() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    journals = [site.journal for site in cluster.sites]
+
+    def check(sender: int, _target: int, message: Message) -> bool:
+        if isinstance(message, Blocks):
+            durable = b"".join(record.data for record in journals[sender].durable[-40:])
+            for block in message.blocks:
+                if block.ref.author == sender:
+                    assert block.raw in durable
+        return True
+
+    cluster.filter = check
+    cluster.run(SECOND_US)
+    assert all(journal.syncs > 5 for journal in journals)
+
+
+def test_a_crashed_site_costs_no_progress_and_catches_up_from_blocks() -> None:
+    cluster = Cluster(parameters=ConsensusParameters(round_delay_ms_idle=100))
+    cluster.run(SECOND_US)
+    cluster.crash(1)
+    cluster.run(3 * SECOND_US)
+    assert heights(cluster)[0] > heights(cluster)[1] + 10
+    site = cluster.restart(1)
+    cluster.run(2 * SECOND_US)
+    cluster.check_agreement()
+    assert max(heights(cluster)) - min(heights(cluster)) <= 2
+    assert site.observed["caught_up"] == 0
+    assert site.observed["block_proposed"] > 5
+
+
+def test_a_site_never_signs_twice_for_a_round() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    signed: list[Ref] = []
+    for _ in range(5):
+        cluster.run(SECOND_US // 2)
+        cluster.crash(2)
+        signed += [block.ref for block in cluster.sites[2].blocks]
+        cluster.restart(2)
+    cluster.run(SECOND_US)
+    signed += [block.ref for block in cluster.sites[2].blocks]
+    rounds = [ref.round for ref in signed]
+    assert len(set(rounds)) == len(rounds)
+    assert rounds == sorted(rounds)
+    assert all(site.observed["equivocation"] == 0 for site in cluster.sites)
+
+
+def test_recovery_rebuilds_the_state_and_delivers_the_same_commits_again() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    for number in range(10):
+        cluster.submit(3, number)
+    cluster.run(8 * SECOND_US)
+    old = cluster.sites[3]
+    kinds = [record.kind for record in old.journal.durable]
+    assert BASE_BEGIN in kinds
+    assert BASE_END in kinds
+    cluster.crash(3)
+    new = cluster.build(3, list(old.journal.durable))
+    before, after = old.replica.status(), new.replica.status()
+    # Commits decided after the last own block are in memory only, and decided again.
+    assert before.commit_index - 3 <= after.commit_index <= before.commit_index
+    assert after.last_proposed_round == before.last_proposed_round
+    cluster.sites[3] = new
+    cluster.post(3, PeerUp(0))
+    cluster.run(SECOND_US // 20)
+    first = new.commits[0].index
+    assert first > 1
+    for commit in new.commits:
+        if commit.index <= old.commits[-1].index:
+            assert commit == old.commits[commit.index - 1]
+
+
+def test_the_journal_from_the_last_base_on_is_enough() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(12 * SECOND_US)
+    records = cluster.sites[0].journal.durable
+    begin = max(i for i, record in enumerate(records) if record.kind == BASE_BEGIN)
+    whole, short = cluster.build(0, records), cluster.build(0, records[begin:])
+    assert whole.replica.status() == short.replica.status()
+    assert len(records) - begin < len(records) / 2
+
+
+class Disk:
+    """Old commits of another site."""
+
+    def __init__(self, commits: list[Commit]) -> None:
+        self._commits = {commit.index: commit for commit in commits}
+        self.reads = 0
+
+    def read(self, index: int) -> Commit | None:
+        """Return a commit."""
+        self.reads += 1
+        return self._commits.get(index)
+
+
+def test_a_site_that_was_away_for_long_catches_up_by_certified_commits() -> None:
+    cluster = Cluster((1,) * 4, QUICK, verify=True)
+    cluster.run(SECOND_US)
+    cluster.crash(1)
+    cluster.run(8 * SECOND_US)
+    site = cluster.restart(1)
+    cluster.run(3 * SECOND_US)
+    cluster.check_agreement()
+    assert site.observed["caught_up"] >= 1
+    assert max(heights(cluster)) - min(heights(cluster)) <= 2
+    assert site.observed["block_proposed"] > 5
+    assert site.replica.status().suspended_blocks == 0
+
+
+def test_a_lost_disk_is_noticed_and_nothing_is_signed_twice() -> None:
+    cluster = Cluster((1,) * 4, QUICK, verify=True)
+    cluster.run(3 * SECOND_US)
+    cluster.crash(1)
+    before = [block.ref.round for block in cluster.sites[1].blocks]
+    highest = max(site.blocks[-1].ref.round for site in cluster.sites)
+    site = cluster.restart(1, [])
+    cluster.run(4 * SECOND_US)
+    cluster.check_agreement()
+    assert site.observed["disk_lost"] >= 1
+    after = [block.ref.round for block in site.blocks]
+    assert min(after) >= max(*before, highest) + 2
+    assert all(block.block.vote_cutoff == block.ref.round - 1 for block in site.blocks)
+    assert [record for record in site.journal.durable if record.kind == LOST_DISK]
+    assert max(heights(cluster)) - min(heights(cluster)) <= 2
+    # The next start knows it from the journal.
+    cluster.crash(1)
+    again = cluster.restart(1)
+    cluster.run(2 * SECOND_US)
+    assert again.blocks[0].ref.round > after[-1]
+    assert all(other.observed["equivocation"] == 0 for other in cluster.sites)
+
+
+def test_an_old_copy_of_the_disk_counts_as_lost() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    snapshot = list(cluster.sites[1].journal.durable)
+    cluster.run(SECOND_US)
+    last = cluster.sites[1].blocks[-1].ref.round
+    cluster.crash(1)
+    site = cluster.restart(1, snapshot)
+    cluster.run(2 * SECOND_US)
+    assert site.observed["disk_lost"] >= 1
+    assert site.blocks[0].ref.round >= last + 2
+    assert all(other.observed["equivocation"] == 0 for other in cluster.sites)
+
+
+def test_one_dead_site_stops_no_start_but_two_do() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    for index in (2, 3):
+        cluster.crash(index)
+    cluster.run(3 * SECOND_US)
+    assert cluster.sites[0].replica.status().recovering
+    assert not cluster.sites[0].blocks
+    cluster.restart(2)
+    cluster.run(3 * SECOND_US)
+    assert not cluster.sites[0].replica.status().recovering
+    assert heights(cluster)[0] > 5
+
+
+def test_two_dead_sites_stop_progress_without_a_fork_until_one_is_back() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    cluster.crash(0)
+    cluster.crash(1)
+    cluster.run(SECOND_US)
+    stuck = heights(cluster)[2]
+    cluster.run(5 * SECOND_US)
+    assert heights(cluster)[2] == stuck
+    cluster.restart(0)
+    cluster.run(5 * SECOND_US)
+    cluster.check_agreement()
+    assert heights(cluster)[2] > stuck + 10
+
+
+def test_lost_messages_are_made_up_for() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    count = 0
+
+    def lossy(_sender: int, _target: int, _message: Message) -> bool:
+        nonlocal count
+        count += 1
+        return count % 5 != 0
+
+    cluster.filter = lossy
+    for number in range(8):
+        cluster.submit(number % 4, number)
+    cluster.run(10 * SECOND_US)
+    cluster.check_agreement()
+    assert sorted(cluster.delivered_batches(0)) == list(range(8))
+    assert any(site.sent["FetchBlocks"] for site in cluster.sites)
+
+
+def test_a_site_behind_a_slow_ledger_takes_no_payload_but_goes_on() -> None:
+    cluster = Cluster((1,) * 4, QUICK, rooting=False)
+    cluster.run(3 * SECOND_US)
+    assert not cluster.sites[0].replica.status().accepts_payload
+    before = heights(cluster)[0]
+    cluster.submit(0, 1)
+    cluster.run(2 * SECOND_US)
+    assert heights(cluster)[0] > before
+    assert cluster.delivered_batches(0) == []
+    assert cluster.sites[0].replica.status().pending_payloads == 1
+
+
+def test_link_events_resume_streams() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    sent = cluster.sites[0].sent["Subscribe"]
+    cluster.post(0, PeerDown(1))
+    cluster.post(0, PeerUp(1))
+    cluster.run(1)
+    assert cluster.sites[0].sent["Subscribe"] == sent + 1
+
+
+def answers(cluster: Cluster, index: int, message: Message, peer: int = 1) -> list[Message]:
+    """Return what a site sends to a peer in answer to its message."""
+    sent: list[Message] = []
+
+    def spy(sender: int, target: int, answer: Message) -> bool:
+        if sender == index and target == peer:
+            sent.append(answer)
+        return True
+
+    cluster.filter = spy
+    cluster.post(index, Received(peer, message))
+    cluster.run(1)
+    return sent
+
+
+def test_questions_are_answered_from_what_is_held() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(5 * SECOND_US)
+    blocks = cluster.sites[0].blocks
+    (latest,) = answers(cluster, 0, LatestQuery())
+    assert latest == LatestReply(blocks[-1], cluster.sites[1].blocks[-1])
+    (stream,) = answers(cluster, 0, Subscribe(blocks[-4].ref.round))
+    assert stream == Blocks(tuple(blocks[-3:]))
+    (found,) = answers(cluster, 0, FetchBlocks((blocks[-1].ref, blocks[-2].ref)))
+    assert found == Blocks((blocks[-2], blocks[-1]))
+    assert answers(cluster, 0, FetchBlocks((Ref(blocks[-1].ref.round, 0, bytes(32)),))) == []
+    (commits,) = answers(cluster, 0, FetchCommits(3))
+    assert isinstance(commits, Commits)
+    assert commits.commits[0] == cluster.sites[0].commits[2]
+    assert answers(cluster, 0, FetchCommits(3)) == []  # the same question, at once again
+    (nothing,) = answers(cluster, 0, FetchCommits(10_000))
+    assert nothing == Commits((), None)
+
+
+def test_a_fetch_below_the_gc_round_brings_the_newest_blocks_once_in_a_while() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(5 * SECOND_US)
+    old = cluster.sites[0].blocks[0].ref
+    (answer,) = answers(cluster, 0, FetchBlocks((old,)))
+    assert isinstance(answer, BelowGc)
+    status = cluster.sites[0].replica.status()
+    assert (answer.commit_index, answer.refs) == (status.commit_index, (old,))
+    leader_round = cluster.sites[0].commits[-1].leader.round
+    held = {block.ref for site in cluster.sites for block in site.blocks}
+    assert {block.ref for block in answer.blocks} == {
+        ref for ref in held if ref.round >= leader_round
+    }
+    assert answers(cluster, 0, FetchBlocks((old,))) == []
