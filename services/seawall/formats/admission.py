@@ -193,10 +193,10 @@ def _check_hash(update: AdmittedUpdate, payload: bytes | memoryview) -> None:
         raise hash_refusal()
 
 
-def hash_refusal() -> PeerError:
+def hash_refusal(chunk: int = 0) -> PeerError:
     """Return the refusal of bytes that do not have the hash that was signed."""
     hint = "send the bytes whose SHA-256 the submission or its manifest names"
-    return PeerError("CHUNK_HASH", hint, field="payload")
+    return PeerError("CHUNK_HASH", hint, field="payload", offset=chunk * oms.CHUNK_SIZE)
 
 
 def _check_manifest(claim: Submission, manifest: bytes) -> tuple[bytes, ...]:

@@ -13,7 +13,10 @@ from seawall.crypto.hashing import tagged
 from seawall.formats.admission import Admission, AdmittedUpdate
 
 ENTRIES_MAX: Final = 16_384
-"""Updates remembered; about 4 KiB each with their statements."""
+"""Updates remembered."""
+
+BESIDE_BYTES_MAX: Final = 64 << 20
+"""Bytes of envelopes and statements that are kept with them."""
 
 HEIGHTS_MAX: Final = 64
 """Heights whose verdicts are remembered."""
@@ -24,10 +27,18 @@ _TAG: Final = b"seawall/admission-cache"
 class AdmissionCache:
     """The stateless checks of `Admission`, remembered; and what else needs no second look."""
 
-    def __init__(self, admission: Admission, *, entries_max: int = ENTRIES_MAX) -> None:
-        """Remember up to `entries_max` updates."""
+    def __init__(
+        self,
+        admission: Admission,
+        *,
+        entries_max: int = ENTRIES_MAX,
+        beside_bytes_max: int = BESIDE_BYTES_MAX,
+    ) -> None:
+        """Remember up to `entries_max` updates with `beside_bytes_max` bytes in all."""
         self.admission = admission
         self._entries_max = entries_max
+        self._beside_bytes_max = beside_bytes_max
+        self._beside_bytes = 0
         self._admitted: OrderedDict[bytes, AdmittedUpdate] = OrderedDict()
         self._held: OrderedDict[tuple[int, bytes], None] = OrderedDict()
         self._judged: OrderedDict[int, set[bytes]] = OrderedDict()
@@ -41,8 +52,13 @@ class AdmissionCache:
         if known is None:
             known = self.admission.check_envelope(envelope, manifest, provenance)
             self._admitted[key] = known
-            if len(self._admitted) > self._entries_max:
-                self._admitted.popitem(last=False)
+            self._beside_bytes += known.beside_size_bytes
+            while (
+                len(self._admitted) > self._entries_max
+                or self._beside_bytes > self._beside_bytes_max
+            ):
+                _, oldest = self._admitted.popitem(last=False)
+                self._beside_bytes -= oldest.beside_size_bytes
         return known
 
     def holds(self, update: AdmittedUpdate) -> bool:

@@ -1,0 +1,68 @@
+"""Settings of the ingestion role: every limit that a sender can meet."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from seawall.config import Settings
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class IngestionSettings(Settings):
+    """Limits and waits of one site's way in.
+
+    Attributes:
+        flush_ms: how long an update waits for others before a batch is formed.
+        flush_bytes: bytes that form a batch at once.
+        batches_in_flight_max: batches between storage and the hand-over to consensus.
+        attest_spare: attesters asked besides the stake that is needed.
+        attest_hedge_seconds: silence after which one more attester is asked.
+        attest_seconds_max: wait for one attester's word on a batch.
+        batch_seconds_max: all attempts to have a batch certified and taken by consensus.
+        suspect_seconds: how long a site that failed is asked last.
+        ledger_seconds_max: one call to the own ledger.
+        patience_seconds: how long a stream is not read while too much is in flight, before updates
+            are refused.
+        in_flight_max: updates that are not committed yet.
+        in_flight_contributor_max: the same, of one contributor.
+        in_flight_bytes_max: payload and statement bytes of updates that are not certified yet.
+        streams_max: open Submit, Upload and Watch streams.
+        streams_peer_max: the same, of one address.
+        message_updates_max: updates in one Submit message.
+        events_max: events that wait for one slow reader.
+        uploads_max: open uploads.
+        uploads_contributor_max: the same, of one contributor.
+        uploads_bytes_max: bytes of envelopes and statements of all open uploads.
+        upload_idle_seconds: after which an upload without traffic is forgotten.
+        stream_idle_seconds: after which a stream ends that is silent and has no update in flight.
+        chunks_in_flight_max: chunks of one Upload stream on their way to the disk.
+        remembered_max: committed or refused updates whose outcome is kept in memory.
+
+    """
+
+    flush_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    flush_bytes: Count = 512 << 10
+    batches_in_flight_max: Annotated[int, Field(ge=1, le=256)] = 8
+    attest_spare: Annotated[int, Field(ge=0, le=64)] = 0
+    attest_hedge_seconds: Seconds = 0.15
+    attest_seconds_max: Seconds = 40.0
+    batch_seconds_max: Seconds = 120.0
+    suspect_seconds: Seconds = 2.0
+    ledger_seconds_max: Seconds = 10.0
+    patience_seconds: Seconds = 2.0
+    in_flight_max: Count = 16_384
+    in_flight_contributor_max: Count = 1024
+    in_flight_bytes_max: Count = 64 << 20
+    streams_max: Count = 256
+    streams_peer_max: Count = 128
+    message_updates_max: Count = 1024
+    events_max: Count = 32_768
+    uploads_max: Count = 256
+    uploads_contributor_max: Count = 8
+    uploads_bytes_max: Count = 64 << 20
+    upload_idle_seconds: Seconds = 60.0
+    stream_idle_seconds: Seconds = 300.0
+    chunks_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
+    remembered_max: Count = 65_536

@@ -1,0 +1,358 @@
+"""Where every update stands that this site knows of, and who wants to hear about it.
+
+An update is in flight from its admission until it is committed or refused; (contributor, seq) and
+(contributor, payload) are taken that long, so that a second update under either is refused here and
+not only by the order of blocks. The same update again attaches to the first.
+"""
+
+import asyncio
+import heapq
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from seawall.errors import PeerError, SeawallError
+from seawall.formats.admission import AdmittedUpdate
+from seawall.ingestion.config import IngestionSettings
+
+SINKS_MAX = 16
+"""Streams that one update in flight reports to."""
+
+VERSIONS_AHEAD_MAX = 64
+"""Cuts of one process that wait for their version."""
+
+
+EXPIRING_SLACK = 1024
+"""Landed updates that may stand in the list of expiries."""
+
+
+class Stage(IntEnum):
+    """How far an update has come; the numbers are those of the wire."""
+
+    RECEIVED = 1
+    ATTESTED = 2
+    FINAL = 3
+    COMMITTED = 4
+    AGGREGATED = 5
+    REFUSED = 6
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One step of one update; `refusal` also says why a cut left a committed update out."""
+
+    update_id: bytes
+    stage: Stage
+    refusal: SeawallError | None = None
+    entry_index: int = 0
+    version: int = 0
+
+
+class Sink(Protocol):
+    """Somebody who wants to hear of updates."""
+
+    closed: bool
+
+    def notify(self, number: int, event: Event) -> None:
+        """Take an event of the update that the sender calls `number`; must not block."""
+        ...
+
+
+class Update:
+    """One update that this site knows of.
+
+    `admitted` and `payload` are there while the site works on it; `event` is the last step.
+    """
+
+    __slots__ = ("admitted", "arrived_us", "event", "payload", "sinks", "size_bytes", "update_id")
+
+    def __init__(
+        self, update_id: bytes, admitted: AdmittedUpdate | None, payload: bytes, arrived_us: int
+    ) -> None:
+        """Start with no step taken."""
+        self.update_id = update_id
+        self.admitted = admitted
+        self.payload = payload
+        self.size_bytes = len(payload) + (admitted.beside_size_bytes if admitted else 0)
+        self.arrived_us = arrived_us
+        self.event: Event | None = None
+        self.sinks: list[tuple[Sink, int]] = []
+
+    @property
+    def stage(self) -> int:
+        """Return the last stage, 0 before the first."""
+        return self.event.stage if self.event is not None else 0
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the update is on its way to a commit."""
+        return self.stage < Stage.COMMITTED
+
+
+class Progress:
+    """All updates that this site knows of; `room` is set when something leaves."""
+
+    def __init__(self, settings: IngestionSettings) -> None:
+        """Know none."""
+        self._settings = settings
+        self._in_flight: dict[bytes, Update] = {}
+        self._by_seq: dict[tuple[bytes, int], bytes] = {}
+        self._by_payload: dict[tuple[bytes, bytes], bytes] = {}
+        self._by_contributor: Counter[bytes] = Counter()
+        self._expiring: list[tuple[int, bytes]] = []
+        self._remembered: OrderedDict[bytes, Update] = OrderedDict()
+        self._watched: dict[bytes, list[Sink]] = {}
+        self._cuts: OrderedDict[tuple[str, int], tuple[bytes, ...]] = OrderedDict()
+        self.room = asyncio.Event()
+        self.bytes_in_flight = 0
+        self.height = 0
+        self.tree_size = 0
+
+    def __len__(self) -> int:
+        return len(self._in_flight)
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether another update would exceed what may be in flight here."""
+        return (
+            len(self._in_flight) >= self._settings.in_flight_max
+            or self.bytes_in_flight >= self._settings.in_flight_bytes_max
+        )
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def find(self, update_id: bytes) -> Update | None:
+        """Return an update that is in flight, or whose outcome is remembered."""
+        return self._in_flight.get(update_id) or self._remembered.get(update_id)
+
+    def check_conflict(self, admitted: AdmittedUpdate) -> None:
+        """Refuse an update that another one in flight here rules out.
+
+        Raises:
+            PeerError: REPLAY_SEQ, REPLAY_PAYLOAD.
+
+        """
+        claim = admitted.submission
+        other = self._by_seq.get((claim.contributor, claim.seq))
+        if other is not None and other != admitted.update_id:
+            raise PeerError(
+                "REPLAY_SEQ", "another update with this number is on its way", field="seq"
+            )
+        other = self._by_payload.get((claim.contributor, claim.payload_digest))
+        if other is not None and other != admitted.update_id:
+            hint = "this contributor's payload is on its way already"
+            raise PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
+
+    # --- adding ----------------------------------------------------------------------------------
+
+    def admit(self, admitted: AdmittedUpdate, payload: bytes, now_us: int) -> Update:
+        """Take an update in flight; it is not in flight yet.
+
+        Raises:
+            PeerError: REPLAY_SEQ, REPLAY_PAYLOAD, QUOTA_CONTRIBUTOR, QUOTA_IN_FLIGHT.
+
+        """
+        claim = admitted.submission
+        self.check_conflict(admitted)
+        if self._by_contributor[claim.contributor] >= self._settings.in_flight_contributor_max:
+            hint = "wait until earlier updates of this contributor are committed"
+            raise PeerError("QUOTA_CONTRIBUTOR", hint, field="contributor")
+        if self.is_full:
+            hint = "too much is on its way here: try again in a moment, or another site"
+            raise PeerError("QUOTA_IN_FLIGHT", hint)
+        update = Update(admitted.update_id, admitted, payload, now_us)
+        self._remembered.pop(update.update_id, None)
+        self._in_flight[update.update_id] = update
+        self._by_seq[claim.contributor, claim.seq] = update.update_id
+        self._by_payload[claim.contributor, claim.payload_digest] = update.update_id
+        self._by_contributor[claim.contributor] += 1
+        self._note_expiry(claim.expires_height, update.update_id)
+        self.bytes_in_flight += update.size_bytes
+        for sink in self._watched.pop(update.update_id, ()):
+            update.sinks.append((sink, 0))
+        return update
+
+    def attach(self, update: Update, sink: Sink, number: int) -> None:
+        """Report the update to one more sink, from its current step on.
+
+        Raises:
+            PeerError: QUOTA_SINKS.
+
+        """
+        update.sinks = [one for one in update.sinks if not one[0].closed]
+        if len(update.sinks) >= SINKS_MAX:
+            raise PeerError("QUOTA_SINKS", "too many streams ask for this update")
+        update.sinks.append((sink, number))
+        if update.event is not None:
+            sink.notify(number, update.event)
+
+    def watch(self, update_id: bytes, sink: Sink) -> None:
+        """Report an update to a sink whether or not it is known yet.
+
+        Raises:
+            PeerError: QUOTA_SINKS.
+
+        """
+        update = self.find(update_id)
+        if update is not None:
+            self.attach(update, sink, 0)
+            return
+        waiting = self._watched.setdefault(update_id, [])
+        waiting[:] = [one for one in waiting if not one.closed]
+        if len(waiting) >= SINKS_MAX:
+            raise PeerError("QUOTA_SINKS", "too many streams ask for this update")
+        waiting.append(sink)
+
+    def unwatch(self, update_ids: Iterable[bytes], sink: Sink) -> None:
+        """Forget that a sink waits for updates that nobody has sent."""
+        for update_id in update_ids:
+            waiting = self._watched.get(update_id)
+            if waiting is None:
+                continue
+            waiting[:] = [one for one in waiting if one is not sink]
+            if not waiting:
+                del self._watched[update_id]
+
+    # --- steps of this site ----------------------------------------------------------------------
+
+    def advance(self, updates: Iterable[Update], stage: Stage) -> None:
+        """Report a step before the commit."""
+        for update in updates:
+            if update.stage < stage:
+                self._step(update, Event(update.update_id, stage))
+
+    def release(self, updates: Iterable[Update]) -> None:
+        """Let go of the bytes of updates that other sites hold as well."""
+        for update in updates:
+            if update.size_bytes:
+                self.bytes_in_flight -= update.size_bytes
+                update.size_bytes = 0
+                update.payload = b""
+        self.room.set()
+
+    def refuse(self, update: Update, refusal: SeawallError) -> None:
+        """End an update that is in flight."""
+        if update.is_open and update.update_id in self._in_flight:
+            self._land(update)
+            self._step(update, Event(update.update_id, Stage.REFUSED, refusal))
+
+    # --- steps of the ledger ---------------------------------------------------------------------
+
+    def committed(self, update_id: bytes, entry_index: int) -> Update | None:
+        """Note an update's entry; return the update when somebody here knows it."""
+        event = Event(update_id, Stage.COMMITTED, None, entry_index)
+        update = self._in_flight.get(update_id)
+        if update is not None:
+            self._land(update)
+        else:
+            update = self._remembered.get(update_id)
+            if update is None:
+                waiting = self._watched.pop(update_id, None)
+                if waiting is None:
+                    return None
+                update = Update(update_id, None, b"", 0)
+                update.sinks = [(sink, 0) for sink in waiting]
+                self._remember(update)
+            elif update.stage in (Stage.COMMITTED, Stage.AGGREGATED):
+                return update
+        self._step(update, event)
+        return update
+
+    def recall(self, update_id: bytes, entry_index: int) -> Update:
+        """Return an update of an earlier life of this process as committed, and remember it."""
+        update = self._in_flight.get(update_id) or self._remembered.get(update_id)
+        if update is None:
+            update = Update(update_id, None, b"", 0)
+            update.sinks = [(sink, 0) for sink in self._watched.pop(update_id, ())]
+            self._remember(update)
+        self.committed(update_id, entry_index)
+        return update
+
+    def overtaken(self, contributor: bytes, seq: int, payload: bytes, update_id: bytes) -> None:
+        """End updates in flight that the acceptance of another one rules out."""
+        other = self._by_seq.get((contributor, seq))
+        if other is not None and other != update_id:
+            hint = "another update with this number was committed: use each number once"
+            self.refuse(self._in_flight[other], PeerError("REPLAY_EQUIVOCATION", hint, field="seq"))
+        other = self._by_payload.get((contributor, payload))
+        if other is not None and other != update_id:
+            hint = "this contributor's payload was committed with another update"
+            refusal = PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
+            self.refuse(self._in_flight[other], refusal)
+
+    def refused(self, update_id: bytes, refusal: SeawallError) -> None:
+        """End an update that was delivered and not accepted."""
+        update = self._in_flight.get(update_id)
+        if update is not None:
+            self.refuse(update, refusal)
+            return
+        for sink in self._watched.pop(update_id, ()):
+            sink.notify(0, Event(update_id, Stage.REFUSED, refusal))
+
+    def cut(self, task: str, version: int, update_ids: Iterable[bytes]) -> None:
+        """Note which updates a version will be made of."""
+        known = tuple(one for one in update_ids if one in self._remembered)
+        if known:
+            self._cuts[task, version] = known
+            if len(self._cuts) > VERSIONS_AHEAD_MAX:
+                self._cuts.popitem(last=False)
+
+    def decided(self, update_id: bytes, version: int, reason: SeawallError | None) -> None:
+        """Note which version a committed update went into, or why a cut left it out for good."""
+        update = self._remembered.get(update_id)
+        if update is not None and update.stage == Stage.COMMITTED and update.event is not None:
+            entry = update.event.entry_index
+            self._step(update, Event(update_id, Stage.AGGREGATED, reason, entry, version))
+
+    def usable(self, task: str, version: int) -> None:
+        """Note that a version is usable."""
+        for update_id in self._cuts.pop((task, version), ()):
+            self.decided(update_id, version, None)
+
+    def rise(self, height: int, tree_size: int) -> None:
+        """Note that everything up to a commit is known, and end what has expired by then."""
+        self.height = height
+        self.tree_size = tree_size
+        while self._expiring and self._expiring[0][0] <= height:
+            _, update_id = heapq.heappop(self._expiring)
+            update = self._in_flight.get(update_id)
+            if update is not None:
+                hint = "sign again with a later expiry and a new number"
+                self.refuse(update, PeerError("REPLAY_EXPIRED", hint, field="expiresHeight"))
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _land(self, update: Update) -> None:
+        """Take an update out of flight and remember its outcome."""
+        admitted = update.admitted
+        assert admitted is not None, "what is in flight was admitted"
+        claim = admitted.submission
+        del self._in_flight[update.update_id]
+        del self._by_seq[claim.contributor, claim.seq]
+        del self._by_payload[claim.contributor, claim.payload_digest]
+        self._by_contributor[claim.contributor] -= 1
+        if not self._by_contributor[claim.contributor]:
+            del self._by_contributor[claim.contributor]
+        self.release((update,))
+        update.admitted = None
+        self._remember(update)
+
+    def _note_expiry(self, height: int, update_id: bytes) -> None:
+        """Remember when an update expires, and forget those that are not in flight any more."""
+        heapq.heappush(self._expiring, (height, update_id))
+        if len(self._expiring) > 2 * len(self._in_flight) + EXPIRING_SLACK:
+            self._expiring = [one for one in self._expiring if one[1] in self._in_flight]
+            heapq.heapify(self._expiring)
+
+    def _remember(self, update: Update) -> None:
+        self._remembered[update.update_id] = update
+        if len(self._remembered) > self._settings.remembered_max:
+            self._remembered.popitem(last=False)
+
+    def _step(self, update: Update, event: Event) -> None:
+        update.event = event
+        for sink, number in update.sinks:
+            if not sink.closed:
+                sink.notify(number, event)

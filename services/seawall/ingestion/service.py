@@ -1,0 +1,114 @@
+"""The ingestion role, put together."""
+
+import asyncio
+
+import grpc
+import grpc.aio
+
+from seawall.errors import OperationalError, SeawallError
+from seawall.ingestion.certifier import Certifier
+from seawall.ingestion.config import IngestionSettings
+from seawall.ingestion.following import follow
+from seawall.ingestion.host import GrpcAttesters, GrpcOrderer, OwnLog
+from seawall.ingestion.intake import Intake
+from seawall.ingestion.pipeline import Pipeline
+from seawall.ingestion.progress import Progress
+from seawall.ingestion.receiving import Receiving
+from seawall.ingestion.servicer import IngestionServicer
+from seawall.ingestion.state_rules import StateRules
+from seawall.ingestion.watching import Watching
+from seawall.runtime.ledger_client import LedgerClient
+from seawall.runtime.service import INGESTION, Context
+from seawall.runtime.status import error_from
+from seawall.telemetry.metrics import IngestMetrics
+
+FOLLOW_PAUSE_SECONDS = 0.2
+
+
+class IngestionService:
+    """Takes updates in, has them attested and ordered, and tells what becomes of them."""
+
+    name = INGESTION
+
+    def __init__(self, context: Context, settings: IngestionSettings) -> None:
+        """Connect the parts; nothing runs yet.
+
+        Raises:
+            OperationalError: BATCH_NUMBERS.
+
+        """
+        self._context = context
+        self._progress = Progress(settings)
+        channels, seconds_max = context.channels, settings.ledger_seconds_max
+        self._metrics = IngestMetrics(context.registry)
+        self._ledger = LedgerClient(channels, seconds_max=seconds_max)
+        self._log = OwnLog(channels, seconds_max)
+        self._attesters = GrpcAttesters(channels, context.committee.size, context.site, settings)
+        self._orderer = GrpcOrderer(channels, context.site, seconds_max)
+        certifier = Certifier(
+            context.committee, context.site, self._attesters, settings, context.log
+        )
+        state = StateRules(context, self._progress, self._ledger, self._log, settings)
+        self._pipeline = Pipeline(
+            context,
+            settings,
+            self._progress,
+            self._ledger,
+            state,
+            certifier,
+            self._orderer,
+            self._metrics,
+        )
+        intake = Intake(context, settings, self._progress, self._pipeline, self._metrics)
+        self._receiving = Receiving(context, settings, self._progress, intake, state, self._ledger)
+        watching = Watching(self._progress, self._log)
+        self._servicer = IngestionServicer(settings, intake, self._receiving, watching)
+        self._following = False
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the servicer to a server."""
+        self._servicer.register(server)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ledger.run(), name="ledger")
+            group.create_task(self._attesters.run(), name="attesters")
+            group.create_task(self._orderer.run(), name="consensus")
+            group.create_task(self._pipeline.run(), name="pipeline")
+            group.create_task(self._receiving.run(), name="uploads")
+            group.create_task(self._follow(), name="follow")
+
+    def ready(self) -> bool:
+        """Say whether the own ledger's entries are coming in."""
+        return self._following
+
+    async def _follow(self) -> None:
+        """Read the own ledger's entries as they are certified; begin again when it went away."""
+        start: int | None = None
+        while True:
+            try:
+                if start is None:
+                    start, height = await self._log.certified()
+                    self._progress.rise(height, start)
+                self._following = True
+                async for page in self._log.follow(start):
+                    self._count(len(follow(page, self._progress)))
+                    start = page.start + len(page.entries)
+                failure: SeawallError = OperationalError("RPC_ENDED", "the ledger ended the stream")
+            except grpc.RpcError as fault:
+                failure = error_from(fault)
+            except SeawallError as fault:
+                failure = fault
+            self._following = False
+            self._context.log.info("ledger_away", code=failure.code)
+            await asyncio.sleep(FOLLOW_PAUSE_SECONDS)
+
+    def _count(self, committed: int) -> None:
+        if committed:
+            self._metrics.updates.labels(outcome="committed").inc(committed)
+
+
+def build(context: Context, settings: IngestionSettings) -> IngestionService:
+    """Return the role, not yet running."""
+    return IngestionService(context, settings)

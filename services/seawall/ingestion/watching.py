@@ -1,0 +1,64 @@
+"""News of updates that this process may never have seen: from memory, then from the ledger."""
+
+from seawall.errors import PeerError
+from seawall.formats import entry as entries
+from seawall.ingestion.batch import History
+from seawall.ingestion.following import cut_reason
+from seawall.ingestion.progress import Progress, Stage
+from seawall.ingestion.streams import Outbox
+
+
+class Watching:
+    """Answers who asks for updates by id."""
+
+    def __init__(self, progress: Progress, history: History) -> None:
+        """Know what `progress` remembers and `history` can look up."""
+        self._progress = progress
+        self._history = history
+
+    async def watch(self, update_ids: tuple[bytes, ...], outbox: Outbox, until: Stage) -> None:
+        """Report updates to an outbox; look those up that are not in memory.
+
+        Raises:
+            PeerError: QUOTA_SINKS.
+            OperationalError: RPC_*, DEADLINE.
+
+        """
+        for update_id in update_ids:
+            outbox.expect(update_id)
+        outbox.sender_is_done()
+        for update_id in update_ids:
+            if outbox.closed:
+                return
+            self._progress.watch(update_id, outbox)
+            if self._progress.find(update_id) is None:
+                await self._look_up(update_id, until)
+
+    def forget(self, update_ids: tuple[bytes, ...], outbox: Outbox) -> None:
+        """Stop reporting to an outbox."""
+        self._progress.unwatch(update_ids, outbox)
+
+    async def _look_up(self, update_id: bytes, until: Stage) -> None:
+        """Take over what the ledger knows of an update."""
+        try:
+            index = await self._history.entry_of(update_id)
+        except PeerError as refusal:
+            self._progress.refused(update_id, refusal)
+            return
+        if index is None:
+            return
+        self._progress.recall(update_id, index)
+        if until < Stage.AGGREGATED:
+            return
+        decision = await self._history.decision_on(update_id)
+        if decision is not None:
+            self._take_decision(update_id, entries.parse(decision))
+
+    def _take_decision(self, update_id: bytes, decision: entries.Entry) -> None:
+        """Report which version an update went into, or why into none."""
+        if isinstance(decision, entries.VersionEntry):
+            self._progress.decided(update_id, decision.version, None)
+        elif isinstance(decision, (entries.CutEntry, entries.DroppedEntry)):
+            for one in decision.dropped:
+                if one.update_id == update_id.hex():
+                    self._progress.decided(update_id, decision.version, cut_reason(one.reason))
