@@ -1,9 +1,12 @@
-"""What a process has used so far, read from /proc: processor time by thread, memory, disk bytes.
+"""What processes have used so far, read from /proc and /sys: processor, memory, network, disk.
 
 Linux only. Processor time of a process is `utime + stime` of /proc/PID/stat, which also holds
 threads that have ended; that of a living thread comes from its `schedstat` in nanoseconds.
 
-Source: proc(5).
+Bytes towards a disk are those of the whole device: `write_bytes` of /proc/PID/io counts a whole
+folio of page cache, up to megabytes, when one page of it is written.
+
+Source: proc(5); Documentation/block/stat.rst of Linux.
 """
 
 import os
@@ -15,6 +18,9 @@ PROC = Path("/proc")
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LOOPBACK = "lo"
+SECTOR_BYTES = 512
+SECTORS_WRITTEN = 6
+"""Position in a device's `stat`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,6 @@ class Usage:
         threads: processor seconds of living threads by role: `main`, or the thread's own name.
         resident_bytes: memory that is resident now.
         peak_bytes: the most that was ever resident.
-        write_bytes: bytes that went towards a disk.
         switches: context switches of living threads, voluntary and not.
 
     """
@@ -35,7 +40,6 @@ class Usage:
     threads: Mapping[str, float]
     resident_bytes: int
     peak_bytes: int
-    write_bytes: int
     switches: int
 
 
@@ -72,7 +76,6 @@ def read(pid: int, proc: Path = PROC) -> Usage:
         threads=threads,
         resident_bytes=kibibytes(status["VmRSS"]),
         peak_bytes=kibibytes(status["VmHWM"]),
-        write_bytes=int(fields(home / "io")["write_bytes"]),
         switches=switches,
     )
 
@@ -88,7 +91,6 @@ def difference(before: Usage, after: Usage) -> Usage:
         },
         resident_bytes=after.resident_bytes,
         peak_bytes=after.peak_bytes,
-        write_bytes=after.write_bytes - before.write_bytes,
         switches=max(0, after.switches - before.switches),
     )
 
@@ -124,3 +126,16 @@ def loopback(proc: Path = PROC) -> Traffic:
     """Return what has passed the loopback interface."""
     received = fields(proc / "net" / "dev")[LOOPBACK].split()
     return Traffic(bytes=int(received[0]), packets=int(received[1]))
+
+
+def disk_written_bytes(directory: Path, sys: Path = Path("/sys")) -> int | None:
+    """Return what was written to the device that holds a directory, by anybody, since boot.
+
+    None where there is no such device, as in memory.
+    """
+    number = directory.stat().st_dev
+    stat = sys / "dev" / "block" / f"{os.major(number)}:{os.minor(number)}" / "stat"
+    try:
+        return int(stat.read_text().split()[SECTORS_WRITTEN]) * SECTOR_BYTES
+    except FileNotFoundError:
+        return None

@@ -45,6 +45,7 @@ class Window:
         metrics: growth of each site's metrics.
         generator: usage of the load generator; None when there was none.
         loopback: traffic between all processes.
+        disk_bytes: bytes written to the disk, by anybody; None when there is none.
 
     """
 
@@ -54,6 +55,7 @@ class Window:
     metrics: tuple[Samples, ...]
     generator: Usage | None
     loopback: Traffic
+    disk_bytes: int | None
 
     @property
     def seconds(self) -> float:
@@ -72,7 +74,7 @@ class Cost:
         steps_us: time that passed in each step that the sites time themselves, all sites; steps
             of several updates at once count in parts, and steps may contain each other.
         fsyncs: waits for the disk that the sites count, all sites.
-        disk_bytes: bytes towards the disk, all sites.
+        disk_bytes: bytes written to the disk; None when there is none.
         loopback_bytes: bytes over the network, clients and sites.
         loopback_packets: packets likewise.
         consensus_bytes: bytes that sites sent each other in consensus.
@@ -86,7 +88,7 @@ class Cost:
     threads_cpu_us: Mapping[str, float]
     steps_us: Mapping[str, float]
     fsyncs: float
-    disk_bytes: float
+    disk_bytes: float | None
     loopback_bytes: float
     loopback_packets: float
     consensus_bytes: float
@@ -265,7 +267,7 @@ def cost(window: Window, updates: int, told: Mapping[str, Any]) -> Cost:
         steps_us={name: spent.seconds * micro for name, spent in durations(window.metrics).items()},
         fsyncs=sum(total(window.metrics, name, **PERSIST.get(name, {})) for name in FSYNCS)
         / updates,
-        disk_bytes=sum(usage.write_bytes for usage in window.sites) / updates,
+        disk_bytes=None if window.disk_bytes is None else window.disk_bytes / updates,
         loopback_bytes=window.loopback.bytes / updates,
         loopback_packets=window.loopback.packets / updates,
         consensus_bytes=total(window.metrics, PEER_BYTES, direction="out") / updates,
@@ -323,7 +325,7 @@ def costs(report: Report) -> str:
             one.cost.site_cpu_us,
             one.cost.generator_cpu_us,
             one.cost.fsyncs,
-            one.cost.disk_bytes / 1024,
+            None if one.cost.disk_bytes is None else one.cost.disk_bytes / 1024,
             one.cost.loopback_bytes / 1024,
             one.cost.loopback_packets,
             one.cost.consensus_bytes / 1024,

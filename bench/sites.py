@@ -42,6 +42,7 @@ class Reading:
     metrics: tuple[Samples, ...]
     generator: Usage | None
     loopback: Traffic
+    disk_bytes: int | None
 
 
 class Network:
@@ -64,6 +65,7 @@ class Network:
         metrics = await self._scrape() if opens else None
         sites = tuple(processes.read(pid) for pid in self.pids)
         load = None if generator is None else processes.read(generator)
+        disk = processes.disk_written_bytes(self.directory)
         moment, loopback = time.monotonic(), processes.loopback()
         return Reading(
             moment=moment,
@@ -71,6 +73,7 @@ class Network:
             metrics=await self._scrape() if metrics is None else metrics,
             generator=load,
             loopback=loopback,
+            disk_bytes=disk,
         )
 
     async def _scrape(self) -> tuple[Samples, ...]:
@@ -90,7 +93,9 @@ class Network:
 
 def between(before: Reading, after: Reading) -> Window:
     """Return what was used between two readings."""
-    generator = None
+    generator = disk = None
+    if before.disk_bytes is not None and after.disk_bytes is not None:
+        disk = after.disk_bytes - before.disk_bytes
     if before.generator is not None and after.generator is not None:
         generator = processes.difference(before.generator, after.generator)
     return Window(
@@ -103,6 +108,7 @@ def between(before: Reading, after: Reading) -> Window:
             bytes=after.loopback.bytes - before.loopback.bytes,
             packets=after.loopback.packets - before.loopback.packets,
         ),
+        disk_bytes=disk,
     )
 
 

@@ -18,7 +18,6 @@ def write_process(
     home.mkdir(parents=True, exist_ok=True)
     (home / "stat").write_text(STAT.format(user=user, system=system))
     (home / "status").write_text(STATUS)
-    (home / "io").write_text("rchar: 1\nwrite_bytes: 8192\n")
     for tid, (comm, ran_ns) in threads.items():
         task = home / "task" / str(tid)
         task.mkdir(parents=True, exist_ok=True)
@@ -40,7 +39,6 @@ def test_a_process_is_read_by_thread(tmp_path: Path) -> None:
     assert usage.cpu_seconds == pytest.approx(700 * processes.TICK_SECONDS)
     assert usage.threads == {"main": 5.0, "grpc": 2.0}
     assert (usage.resident_bytes, usage.peak_bytes) == (2 << 20, 3 << 20)
-    assert usage.write_bytes == 8192
     assert usage.switches == 42 + 43 + 44 + 3
 
 
@@ -50,7 +48,6 @@ def usage(cpu_seconds: float, threads: dict[str, float], resident_bytes: int) ->
         threads=threads,
         resident_bytes=resident_bytes,
         peak_bytes=resident_bytes,
-        write_bytes=0,
         switches=0,
     )
 
@@ -75,3 +72,12 @@ def test_this_process_and_the_loopback_interface_can_be_read() -> None:
 def test_a_process_that_is_gone_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         processes.read(42, tmp_path)
+
+
+def test_written_bytes_are_those_of_the_directorys_device(tmp_path: Path) -> None:
+    number = tmp_path.stat().st_dev
+    device = tmp_path / "dev" / "block" / f"{os.major(number)}:{os.minor(number)}"
+    device.mkdir(parents=True)
+    assert processes.disk_written_bytes(tmp_path, tmp_path) is None
+    (device / "stat").write_text("   11 0 12 13   21 0 22 23 0 31 32\n")
+    assert processes.disk_written_bytes(tmp_path, tmp_path) == 22 * 512

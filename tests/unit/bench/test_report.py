@@ -31,7 +31,6 @@ def usage(cpu_seconds: float) -> Usage:
         threads={"main": cpu_seconds * 0.75, "grpc": cpu_seconds * 0.25},
         resident_bytes=64 << 20,
         peak_bytes=80 << 20,
-        write_bytes=4096,
         switches=100,
     )
 
@@ -43,6 +42,7 @@ WINDOW = Window(
     metrics=(parse(GROWN), parse(GROWN)),
     generator=usage(0.2),
     loopback=Traffic(bytes=8192, packets=40),
+    disk_bytes=8192,
 )
 LANDED = [
     [99.0, 99.0, 99.1, 99.2, 99.9],  # before the window
