@@ -126,7 +126,60 @@ def with_envelope(document: bytes, envelope: bytes) -> bytes:
     return encode_receipt(spec.origin, _hex(spec.update_id), pairs, canonical)
 
 
-def verify_receipt(document: bytes, genesis_bytes: bytes, payload: bytes | None) -> Verified:
+class ReceiptVerifier:
+    """Verifies receipts of one chain; reads its genesis once."""
+
+    def __init__(self, genesis_bytes: bytes) -> None:
+        """Trust this genesis, in its canonical bytes.
+
+        Raises:
+            PeerError: GENESIS_*, KEY_* and JSON_* when it cannot be read.
+
+        """
+        self._genesis = genesis_format.decode(genesis_bytes)
+        self._origin = genesis_format.origin(genesis_bytes)
+        self._owners = {
+            key_id(person.public_key).hex(): person for person in self._genesis.contributors
+        }
+
+    def verify(self, document: bytes, payload: bytes | None = None) -> Verified:
+        """Return what a receipt proves; see `verify_receipt`."""
+        spec = _read(document).spec
+        if spec.origin != self._origin:
+            raise PeerError(
+                "RECEIPT_ORIGIN", "this receipt is of another chain", field="spec.origin"
+            )
+        checkpoint, places, parsed = _prove(spec, self._genesis, self._origin)
+        update = parsed[0]
+        if not isinstance(update, entries.UpdateEntry) or update.update_id != spec.update_id:
+            hint = "the first entry is that of the named update"
+            raise PeerError("RECEIPT_UPDATE", hint, field="spec.entries[0]")
+        contributor = self._owners.get(update.contributor)
+        if contributor is None:
+            hint = "its contributor is not enrolled in this genesis"
+            raise PeerError("RECEIPT_KEY", hint, field="spec.entries[0]")
+        submission = None
+        if spec.envelope is not None:
+            submission = _submission(spec.envelope, update, contributor)
+            if submission.origin != self._origin:
+                raise PeerError("RECEIPT_ORIGIN", "signed for another chain", field="spec.envelope")
+        cut, dropped = _cut(update, parsed[1:])
+        version = _version(cut, dropped, parsed, places)
+        if payload is not None:
+            _check_payload(update, payload)
+        return Verified(
+            update=update,
+            index=places[0],
+            checkpoint=checkpoint,
+            submission=submission,
+            contributor=contributor,
+            cut=cut,
+            version=version,
+            dropped=dropped,
+        )
+
+
+def verify_receipt(document: bytes, genesis_bytes: bytes, payload: bytes | None = None) -> Verified:
     """Return what a receipt proves, from its bytes and the chain's genesis alone.
 
     Args:
@@ -138,37 +191,10 @@ def verify_receipt(document: bytes, genesis_bytes: bytes, payload: bytes | None)
         PeerError: RECEIPT_SIZE, RECEIPT_FORM, RECEIPT_ORIGIN, RECEIPT_UPDATE, RECEIPT_CHECKPOINT,
             RECEIPT_PROOF, RECEIPT_KEY, RECEIPT_ENVELOPE, RECEIPT_RECORD, RECEIPT_CUT,
             RECEIPT_VERSION or RECEIPT_PAYLOAD, with the field, and the deeper error as its cause.
-            GENESIS_* and JSON_* when the genesis cannot be read.
+            As `ReceiptVerifier` for the genesis; use that one for more than one receipt.
 
     """
-    genesis = genesis_format.decode(genesis_bytes)
-    origin = genesis_format.origin(genesis_bytes)
-    spec = _read(document).spec
-    if spec.origin != origin:
-        raise PeerError("RECEIPT_ORIGIN", "this receipt is of another chain", field="spec.origin")
-    checkpoint, places, parsed = _prove(spec, genesis, origin)
-    update = parsed[0]
-    if not isinstance(update, entries.UpdateEntry) or update.update_id != spec.update_id:
-        hint = "the first entry is that of the named update"
-        raise PeerError("RECEIPT_UPDATE", hint, field="spec.entries[0]")
-    contributor = _contributor(genesis, update)
-    submission = None if spec.envelope is None else _submission(spec.envelope, update, contributor)
-    if submission is not None and submission.origin != origin:
-        raise PeerError("RECEIPT_ORIGIN", "signed for another chain", field="spec.envelope")
-    cut, dropped = _cut(update, parsed[1:])
-    version = _version(cut, dropped, parsed, places)
-    if payload is not None:
-        _check_payload(update, payload)
-    return Verified(
-        update=update,
-        index=places[0],
-        checkpoint=checkpoint,
-        submission=submission,
-        contributor=contributor,
-        cut=cut,
-        version=version,
-        dropped=dropped,
-    )
+    return ReceiptVerifier(genesis_bytes).verify(document, payload)
 
 
 def _read(document: bytes) -> _Document:
@@ -244,15 +270,6 @@ def _checkpoint(note: bytes, genesis: Genesis, origin: str) -> Checkpoint:
         hint = "a receipt's checkpoint has the log's line and those of sites, in order, no others"
         raise PeerError("RECEIPT_CHECKPOINT", hint, field="spec.entries")
     return checkpoint
-
-
-def _contributor(genesis: Genesis, update: entries.UpdateEntry) -> Contributor:
-    """Return the enrolled owner of an update."""
-    for person in genesis.contributors:
-        if key_id(person.public_key).hex() == update.contributor:
-            return person
-    hint = "its contributor is not enrolled in this genesis"
-    raise PeerError("RECEIPT_KEY", hint, field="spec.entries[0]")
 
 
 def _submission(

@@ -25,6 +25,7 @@ PAYLOAD = b"the payload" * 30
 GENESIS = make_genesis(3)
 GENESIS_BYTES = genesis_format.encode(GENESIS)
 ORIGIN = genesis_format.origin(GENESIS_BYTES)
+VERIFIER = receipt.ReceiptVerifier(GENESIS_BYTES)
 OWNER = key("person 1")
 
 
@@ -147,7 +148,7 @@ def world(**changes: object) -> World:
 
 def refused(document: bytes, payload: bytes | None = None) -> PeerError:
     with pytest.raises(PeerError) as error:
-        receipt.verify_receipt(document, GENESIS_BYTES, payload)
+        VERIFIER.verify(document, payload)
     assert error.value.code.startswith("RECEIPT_")
     return error.value
 
