@@ -50,6 +50,7 @@ class NetworkPlan:
         host: address that sites listen on and are dialled at.
         port: base port of the first site, the others follow; free ones are chosen when None.
         contributors: enrolled contributors, besides one owner of a root set.
+        others: further enrolled keys, name and roles of each.
         tasks: the tasks; the digits task alone when empty.
         consensus: protocol parameters.
         admission: limits on updates.
@@ -62,6 +63,7 @@ class NetworkPlan:
     host: str = "127.0.0.1"
     port: int | None = None
     contributors: int = 20
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()
     tasks: tuple[PlannedTask, ...] = ()
     consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
     admission: AdmissionParameters = field(default_factory=AdmissionParameters)
@@ -120,7 +122,7 @@ def make_network(
         root_keys=root_keys,
         root_threshold=ROOT_THRESHOLD,
         tasks=tuple(planned.task for planned in tasks),
-        contributors=_enrol(directory, plan.contributors, entropy),
+        contributors=_enrol(directory, plan, entropy),
     )
     directory.payloads.mkdir(parents=True, exist_ok=True)
     for planned in tasks:
@@ -215,11 +217,14 @@ def _make_site(
 
 
 def _enrol(
-    directory: NetworkDirectory, count: int, entropy: Callable[[int], bytes]
+    directory: NetworkDirectory, plan: NetworkPlan, entropy: Callable[[int], bytes]
 ) -> tuple[Contributor, ...]:
-    """Write a key for each contributor and for the owner of the root set."""
-    roles = {contributor_name(index): ("contributor",) for index in range(count)}
+    """Write a key for each contributor, for the owner of the root set, and for the others."""
+    roles: dict[str, tuple[str, ...]] = {
+        contributor_name(index): ("contributor",) for index in range(plan.contributors)
+    }
     roles[ROOT_OWNER] = ("root",)
+    roles.update(plan.others)
     return tuple(
         Contributor(
             name=name,

@@ -39,7 +39,8 @@ def digits_task(seed: int, *, contributors: int = 20, interval_ms: int = 1000) -
     k_min = min(k, 2 * F_DEFAULT + 1)
     training = Training()
     tensors = tuple(TensorSpec(name=name, shape=shape) for name, shape in SHAPES.items())
-    layout = Layout(tensors, header_size_for(tensors))
+    header_size_bytes = header_size_for(tensors)
+    layout = Layout(tensors, header_size_bytes)
     base = layout.encode(initial_head(seed, training.grid_bits))
     task = Task(
         name=DIGITS,
@@ -48,7 +49,7 @@ def digits_task(seed: int, *, contributors: int = 20, interval_ms: int = 1000) -
         ),
         grid_bits=training.grid_bits,
         tensors=tensors,
-        header_size_bytes=len(layout.header),
+        header_size_bytes=header_size_bytes,
         payload_size_bytes=layout.payload_size_bytes,
         base_payload_digest=payload_digest(base),
         cut=CutPolicy(
@@ -65,14 +66,15 @@ def digits_task(seed: int, *, contributors: int = 20, interval_ms: int = 1000) -
 def wide_task(*, columns: int = WIDE_COLUMNS, interval_ms: int = 1000) -> PlannedTask:
     """Return a task whose payloads have several chunks: one tensor under the weighted mean."""
     tensors = (TensorSpec(name="weight", shape=(columns,)),)
-    layout = Layout(tensors, header_size_for(tensors))
+    header_size_bytes = header_size_for(tensors)
+    layout = Layout(tensors, header_size_bytes)
     base = layout.encode(np.zeros(columns, dtype=np.int32))
     task = Task(
         name=WIDE,
         rule=RuleSpec(name="fedavg", version=1, parameters=()),
         grid_bits=Training().grid_bits,
         tensors=tensors,
-        header_size_bytes=len(layout.header),
+        header_size_bytes=header_size_bytes,
         payload_size_bytes=layout.payload_size_bytes,
         base_payload_digest=payload_digest(base),
         cut=CutPolicy(interval_ms=interval_ms, k=1, k_min=1, staleness_max=STALENESS_MAX),
