@@ -50,6 +50,7 @@ class Memory:
         self._path = path
         self._guard = Lock()
         self._state = _State(origin, contributor.hex(), 1, 0, "")
+        self._next = self._state.seq
         self._lock = None if path is None else _lock(path)
         try:
             if path is not None and path.exists():

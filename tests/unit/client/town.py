@@ -1,0 +1,458 @@
+"""A chain with a real log and real proofs, and scripted sites that speak for it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Self
+
+import grpc.aio
+import numpy as np
+
+from seawall.api.v1 import (
+    aggregation_pb2,
+    aggregation_pb2_grpc,
+    ingestion_pb2,
+    ingestion_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    types_pb2,
+)
+from seawall.client.chain import Chain
+from seawall.crypto.merkle import inclusion_proof, leaf_hash, node_hash, root_of
+from seawall.crypto.signing import SigningKey, key_id
+from seawall.domain.cut import CutPolicy
+from seawall.domain.genesis import Contributor, Genesis, GenesisSite, RuleSpec, Task, TensorSpec
+from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.errors import PeerError, SeawallError
+from seawall.formats import dsse, submission, tlog_proof
+from seawall.formats import entry as entries
+from seawall.formats import genesis as genesis_format
+from seawall.formats.checkpoint import Checkpoint
+from seawall.formats.cosignature import cosign, cosigner_line, log_line, quorum_note
+from seawall.formats.receipt import encode_receipt
+from seawall.formats.task_payload import Layout, header_size_for
+from seawall.runtime.local import LocalServer
+from seawall.runtime.status import AnyContext, abort, refusal
+
+SITES = 4
+SMALL, LARGE = "small", "large"
+TENSORS = {
+    SMALL: (TensorSpec(name="b", shape=(2,)), TensorSpec(name="w", shape=(3, 2))),
+    LARGE: (TensorSpec(name="w", shape=(600_000,)),),
+}
+
+
+def key(name: str) -> SigningKey:
+    """Return the key that a name stands for."""
+    return SigningKey.from_seed(sha256(name.encode()).digest())
+
+
+def make_genesis() -> Genesis:
+    """Return a genesis with a task of one chunk and one of three."""
+    policy = CutPolicy(interval_ms=100, k=2, k_min=1, staleness_max=4)
+    tasks = []
+    for name, tensors in TENSORS.items():
+        layout = Layout(tensors, header_size_for(tensors))
+        base = layout.encode(np.zeros(layout.size, dtype=np.int32))
+        tasks.append(
+            Task(
+                name=name,
+                rule=RuleSpec(name="fedavg", version=1, parameters=()),
+                grid_bits=10,
+                tensors=tensors,
+                header_size_bytes=header_size_for(tensors),
+                payload_size_bytes=len(base),
+                base_payload_digest=sha256(base).digest(),
+                cut=policy,
+            )
+        )
+    sites = tuple(
+        GenesisSite(
+            name=f"site-{at}",
+            zone="here",
+            stake=1,
+            consensus_key=key(f"consensus {at}").public,
+            cosigner_name=f"site-{at}.example",
+            cosigner_key=key(f"cosigner {at}").public,
+            tls_certificate_pem=(
+                f"-----BEGIN CERTIFICATE-----\nAAA{at}\n-----END CERTIFICATE-----\n"
+            ),
+            peer_address=f"127.0.0.1:{2000 + at}",
+            client_address=f"127.0.0.1:{3000 + at}",
+        )
+        for at in range(SITES)
+    )
+    return Genesis(
+        chain="town",
+        sites=sites,
+        consensus=ConsensusParameters(),
+        admission=AdmissionParameters(),
+        log_key=key("log").public,
+        root_keys=(key("root").public,),
+        root_threshold=1,
+        tasks=tuple(tasks),
+        contributors=(
+            Contributor(name="ada", public_key=key("ada").public, roles=("contributor", "root")),
+        ),
+    )
+
+
+GENESIS = make_genesis()
+GENESIS_BYTES = genesis_format.encode(GENESIS)
+CHAIN = Chain(GENESIS_BYTES)
+ADA = key("ada")
+
+
+class TownLog:
+    """A log of entries, as every site shows it, and the payloads of its versions."""
+
+    def __init__(self) -> None:
+        self.leaves: list[bytes] = []
+        self.cosigners: Sequence[int] = (0, 1, 2)
+        self.heads: dict[str, tuple[int, int]] = {}
+        self.payloads: dict[bytes, bytes] = {}
+        for task in GENESIS.tasks:
+            layout = CHAIN.layouts[task.name]
+            zero = layout.encode(np.zeros(layout.size, dtype=np.int32))
+            self.payloads[task.base_payload_digest] = zero
+
+    def append(self, entry: entries.Entry) -> int:
+        """Append an entry and return its index."""
+        self.leaves.append(entries.encode(entry))
+        return len(self.leaves) - 1
+
+    def publish(self, task: str, version: int, values: Sequence[int]) -> bytes:
+        """Append the entry of a usable version; return its payload."""
+        layout = CHAIN.layouts[task]
+        vector = np.resize(np.array(values, dtype=np.int32), layout.size)
+        payload = layout.encode(vector)
+        digest = sha256(payload).digest()
+        index = self.append(
+            entries.VersionEntry(
+                commit=len(self.leaves) + 1,
+                cut=0,
+                payload=digest.hex(),
+                payload_size=len(payload),
+                status="usable",
+                task=task,
+                version=version,
+                votes=(0, 1),
+            )
+        )
+        self.payloads[digest] = payload
+        self.heads[task] = (version, index)
+        return payload
+
+    def note(self) -> str:
+        """Return the checkpoint note of the whole log."""
+        if not self.leaves:
+            return ""
+        checkpoint = Checkpoint(CHAIN.origin, len(self.leaves), root_of(leaf_hash(leaf) for leaf in self.leaves))
+        lines = [
+            cosigner_line(
+                GENESIS.sites[at].cosigner_name,
+                GENESIS.sites[at].cosigner_key,
+                cosign(key(f"cosigner {at}"), checkpoint.body(), 1_700_000_000),
+            )
+            for at in self.cosigners
+        ]
+        return quorum_note(checkpoint, log_line(checkpoint, key("log")), lines).decode()
+
+    def proof(self, index: int) -> list[bytes]:
+        """Return the inclusion proof of an entry in the whole log."""
+
+        def node(level: int, position: int) -> bytes:
+            if level == 0:
+                return leaf_hash(self.leaves[position])
+            return node_hash(node(level - 1, 2 * position), node(level - 1, 2 * position + 1))
+
+        return inclusion_proof(index, len(self.leaves), node)
+
+    def head(self, task: str) -> aggregation_pb2.GetHeadResponse:
+        """Return what an honest site answers."""
+        found = next(one for one in GENESIS.tasks if one.name == task)
+        answer = aggregation_pb2.GetHeadResponse(
+            payload_digest=found.base_payload_digest,
+            payload_size_bytes=found.payload_size_bytes,
+            checkpoint_note=self.note(),
+            height=len(self.leaves),
+        )
+        if task in self.heads:
+            answer.version, answer.entry_index = self.heads[task]
+            answer.entry = self.leaves[answer.entry_index]
+            answer.entry_proof.extend(self.proof(answer.entry_index))
+        return answer
+
+    def accept(self, envelope: bytes) -> int:
+        """Append the entry of an update, once; return its index."""
+        decoded = dsse.decode(envelope, size_max=65_536)
+        claim = submission.from_payload(decoded.payload)
+        update_id = submission.update_id(decoded.payload).hex()
+        for index, leaf in enumerate(self.leaves):
+            known = entries.parse(leaf)
+            if isinstance(known, entries.UpdateEntry) and known.update_id == update_id:
+                return index
+        return self.append(
+            entries.UpdateEntry(
+                base_version=claim.base_version,
+                batch=1,
+                commit=1,
+                contributor=claim.contributor.hex(),
+                expires_height=claim.expires_height,
+                kind=claim.kind,
+                num_examples=claim.num_examples,
+                payload=claim.payload_digest.hex(),
+                payload_size=claim.payload_size,
+                seq=claim.seq,
+                site=0,
+                taint=(),
+                task=claim.task,
+                update_id=update_id,
+            )
+        )
+
+    def receipt(self, update_id: bytes) -> bytes:
+        """Return the receipt of an update of the log, without its envelope."""
+        for index, leaf in enumerate(self.leaves):
+            known = entries.parse(leaf)
+            if isinstance(known, entries.UpdateEntry) and known.update_id == update_id.hex():
+                note = self.note().encode()
+                proof = tlog_proof.encode(
+                    tlog_proof.TlogProof(index, tuple(self.proof(index)), note)
+                )
+                return encode_receipt(CHAIN.origin, update_id, [(leaf, proof)])
+        raise PeerError("RECEIPT_UNKNOWN", "not here", field="update_id")
+
+
+@dataclass
+class Manner:
+    """How a scripted site behaves; tests change it as they go.
+
+    `stages` are reported for each update; `refuse` says why it is refused instead. `tamper` damages
+    chunks on arrival that many times for each index. `gate` holds back COMMITTED.
+    """
+
+    stages: tuple[int, ...] = (1, 2, 4)
+    refuse: SeawallError | None = None
+    refuse_times: int = 1 << 30
+    end: SeawallError | None = None
+    silent: bool = False
+    fault: SeawallError | None = None
+    alter_head: Callable[[aggregation_pb2.GetHeadResponse], None] | None = None
+    alter_payload: Callable[[bytes], bytes] | None = None
+    tamper: dict[int, int] = field(default_factory=dict)
+    lose: list[int] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    aggregate: asyncio.Event | None = None
+
+
+class Site(
+    ingestion_pb2_grpc.IngestionServiceServicer,
+    aggregation_pb2_grpc.AggregationServiceServicer,
+    ledger_pb2_grpc.LedgerServiceServicer,
+):
+    """One scripted site."""
+
+    def __init__(self, log: TownLog, index: int) -> None:
+        self.log = log
+        self.index = index
+        self.manner = Manner()
+        self.server = LocalServer()
+        self.seen: list[bytes] = []
+        self.calls: list[str] = []
+        self.chunks: dict[bytes, dict[int, bytes]] = {}
+        self.opened: dict[bytes, ingestion_pb2.OpenRequest] = {}
+        ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(self, self.server)
+        aggregation_pb2_grpc.add_AggregationServiceServicer_to_server(self, self.server)
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(self, self.server)
+
+    async def enter(self, name: str, context: AnyContext) -> None:
+        """Note a call; fail or hang as scripted."""
+        self.calls.append(name)
+        if self.manner.fault is not None:
+            await abort(context, self.manner.fault)
+        if self.manner.silent:
+            await asyncio.get_running_loop().create_future()
+
+    def events(self, envelope: bytes, number: int) -> list[types_pb2.UpdateEvent]:
+        """Return the events that an update causes at once."""
+        update_id = submission.update_id(dsse.decode(envelope, size_max=65_536).payload)
+        manner = self.manner
+        if manner.refuse is not None and manner.refuse_times > 0:
+            manner.refuse_times -= 1
+            return [
+                types_pb2.UpdateEvent(
+                    update_id=update_id,
+                    number=number,
+                    stage=types_pb2.UPDATE_STAGE_REFUSED,
+                    refusal=refusal(manner.refuse),
+                )
+            ]
+        found = []
+        for stage in manner.stages:
+            index = self.log.accept(envelope) if stage >= types_pb2.UPDATE_STAGE_COMMITTED else 0
+            found.append(
+                types_pb2.UpdateEvent(
+                    update_id=update_id,
+                    number=number,
+                    stage=types_pb2.UpdateStage.ValueType(stage),
+                    entry_index=index,
+                    version=7 if stage == types_pb2.UPDATE_STAGE_AGGREGATED else 0,
+                )
+            )
+        return found
+
+    async def Submit(  # noqa: N802 - the contract's name
+        self,
+        request_iterator: AsyncIterator[ingestion_pb2.IngestionServiceSubmitRequest],
+        context: AnyContext,
+    ) -> AsyncIterator[ingestion_pb2.IngestionServiceSubmitResponse]:
+        """Answer updates as scripted."""
+        self.calls.append("Submit")
+        if self.manner.fault is not None:
+            await abort(context, self.manner.fault)
+        async for request in request_iterator:
+            self.seen.extend(update.envelope for update in request.updates)
+            if self.manner.end is not None:
+                await abort(context, self.manner.end)
+            if self.manner.silent:
+                continue
+            answer = ingestion_pb2.IngestionServiceSubmitResponse()
+            for update in request.updates:
+                answer.events.extend(self.events(update.envelope, update.number))
+            yield answer
+
+    async def Open(  # noqa: N802 - the contract's name
+        self, request: ingestion_pb2.OpenRequest, context: AnyContext
+    ) -> ingestion_pb2.OpenResponse:
+        """Open an upload."""
+        await self.enter("Open", context)
+        if self.manner.refuse is not None:
+            await abort(context, self.manner.refuse)
+        claim = submission.from_payload(dsse.decode(request.envelope, size_max=65_536).payload)
+        name = claim.payload_digest
+        self.seen.append(request.envelope)
+        self.opened[name] = request
+        held = self.chunks.setdefault(name, {})
+        for index in self.manner.lose:
+            held.pop(index, None)
+        count = -(-claim.payload_size // (1 << 20))
+        bits = sum(1 << at for at in range(count) if at not in held)
+        return ingestion_pb2.OpenResponse(
+            upload_id=name, missing=bits.to_bytes(-(-count // 8), "little"), idle_ms_max=1000
+        )
+
+    async def Upload(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[ingestion_pb2.UploadRequest], context: AnyContext
+    ) -> AsyncIterator[ingestion_pb2.UploadResponse]:
+        """Take chunks; those that arrive damaged are refused."""
+        await self.enter("Upload", context)
+        async for request in request_iterator:
+            left = self.manner.tamper.get(request.index, 0)
+            answer = ingestion_pb2.UploadResponse(upload_id=request.upload_id, index=request.index)
+            if left:
+                self.manner.tamper[request.index] = left - 1
+                answer.refusal.CopyFrom(refusal(PeerError("CHUNK_HASH", "send it again")))
+            else:
+                self.chunks[request.upload_id][request.index] = request.data
+            yield answer
+
+    async def Finish(  # noqa: N802 - the contract's name
+        self, request: ingestion_pb2.FinishRequest, context: AnyContext
+    ) -> ingestion_pb2.FinishResponse:
+        """Check the whole payload."""
+        await self.enter("Finish", context)
+        held = self.chunks[request.upload_id]
+        payload = b"".join(held[at] for at in sorted(held))
+        if sha256(payload).digest() != request.upload_id:
+            await abort(context, PeerError("INCOMPLETE", "send all", field="payload"))
+        event = self.events(self.opened[request.upload_id].envelope, 0)[0]
+        return ingestion_pb2.FinishResponse(event=event)
+
+    async def Watch(  # noqa: N802 - the contract's name
+        self, request: ingestion_pb2.WatchRequest, context: AnyContext
+    ) -> AsyncIterator[ingestion_pb2.WatchResponse]:
+        """Report updates that were seen here; hold back AGGREGATED while `aggregate` is unset."""
+        await self.enter("Watch", context)
+        for envelope in list(self.seen):
+            events = self.events(envelope, 0)
+            if events[0].update_id in request.update_ids:
+                yield ingestion_pb2.WatchResponse(events=events)
+        if request.until == types_pb2.UPDATE_STAGE_AGGREGATED and self.manner.aggregate:
+            await self.manner.aggregate.wait()
+            yield ingestion_pb2.WatchResponse(
+                events=[
+                    types_pb2.UpdateEvent(
+                        update_id=request.update_ids[0],
+                        stage=types_pb2.UPDATE_STAGE_AGGREGATED,
+                        version=9,
+                        entry_index=3,
+                    )
+                ]
+            )
+
+    async def GetHead(  # noqa: N802 - the contract's name
+        self, request: aggregation_pb2.GetHeadRequest, context: AnyContext
+    ) -> aggregation_pb2.GetHeadResponse:
+        """Return the head, altered as scripted."""
+        await self.enter("GetHead", context)
+        answer = self.log.head(request.task)
+        if self.manner.alter_head is not None:
+            self.manner.alter_head(answer)
+        return answer
+
+    async def GetVersion(  # noqa: N802 - the contract's name
+        self, request: aggregation_pb2.GetVersionRequest, context: AnyContext
+    ) -> AsyncIterator[aggregation_pb2.GetVersionResponse]:
+        """Return a payload, altered as scripted."""
+        await self.enter("GetVersion", context)
+        task = next(one for one in GENESIS.tasks if one.name == request.task)
+        digest = task.base_payload_digest
+        if request.version:
+            entry = entries.parse(self.log.leaves[self.log.heads[request.task][1]])
+            assert isinstance(entry, entries.VersionEntry)
+            digest = bytes.fromhex(entry.payload)
+        payload = self.log.payloads[digest]
+        if self.manner.alter_payload is not None:
+            payload = self.manner.alter_payload(payload)
+        for index, start in enumerate(range(0, len(payload), 1 << 20)):
+            yield aggregation_pb2.GetVersionResponse(
+                index=index, data=payload[start : start + (1 << 20)]
+            )
+
+    async def Receipt(  # noqa: N802 - the contract's name
+        self, request: ledger_pb2.ReceiptRequest, context: AnyContext
+    ) -> ledger_pb2.ReceiptResponse:
+        """Return a receipt."""
+        await self.enter("Receipt", context)
+        try:
+            return ledger_pb2.ReceiptResponse(document=self.log.receipt(request.update_id))
+        except PeerError as fault:
+            await abort(context, fault)
+
+
+class Town:
+    """Four scripted sites over one log; a context manager."""
+
+    def __init__(self) -> None:
+        self.log = TownLog()
+        self.sites = tuple(Site(self.log, at) for at in range(SITES))
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        for site in self.sites:
+            await self._stack.enter_async_context(site.server)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def dial(self, site: GenesisSite, address: str | None) -> grpc.aio.Channel:
+        """Return a channel to a scripted site."""
+        del address
+        return self.sites[int(site.name.removeprefix("site-"))].server.channel()
+
+
+ADA_ID = key_id(ADA.public)
