@@ -270,7 +270,7 @@ def cost(window: Window, updates: int, told: Mapping[str, Any]) -> Cost:
         disk_bytes=None if window.disk_bytes is None else window.disk_bytes / updates,
         loopback_bytes=window.loopback.bytes / updates,
         loopback_packets=window.loopback.packets / updates,
-        consensus_bytes=total(window.metrics, PEER_BYTES, direction="out") / updates,
+        consensus_bytes=total(window.metrics, PEER_BYTES, direction="sent") / updates,
         client_messages=client_messages / updates,
         switches=sum(usage.switches for usage in window.sites) / updates,
     )

@@ -31,6 +31,8 @@ METRICS_PORT = 3
 """A site's metrics are served at its base port plus this."""
 
 LINE_BYTES_MAX = 1 << 28
+LAST_WORDS = 800
+"""Characters of a log that are shown when a site does not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,12 @@ async def running(directory: Path, payload_bytes: int) -> AsyncIterator[Network]
     made = make_network(directory, plan)
     files = NetworkDirectory(directory)
     async with Supervisor(files, made.origin, plans_of(files, made.genesis)) as supervisor:
-        await wait_until_up(made.genesis)
+        try:
+            await wait_until_up(made.genesis)
+        except TimeoutError:
+            raise RuntimeError(
+                f"the sites did not start:\n{last_words(files, made.genesis)}"
+            ) from None
         yield Network(directory, made.genesis, supervisor)
 
 
@@ -146,6 +153,14 @@ async def wait_until_up(genesis: Genesis) -> None:
             ):
                 return
             await asyncio.sleep(0.2)
+
+
+def last_words(files: NetworkDirectory, genesis: Genesis) -> str:
+    """Return the end of each site's log."""
+    logs = [files.log(site.name) for site in genesis.sites]
+    return "\n".join(
+        f"{path.parent.name}: {path.read_text(errors='replace')[-LAST_WORDS:]}" for path in logs
+    )
 
 
 class Generator:

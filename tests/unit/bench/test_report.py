@@ -20,7 +20,7 @@ seawall_consensus_phase_duration_seconds_sum{phase="persist",protocol="sync"} 0.
 seawall_consensus_phase_duration_seconds_count{phase="handle",protocol="sync"} 50.0
 seawall_consensus_phase_duration_seconds_sum{phase="handle",protocol="sync"} 0.02
 # TYPE seawall_consensus_peer_message_bytes counter
-seawall_consensus_peer_message_bytes_total{direction="out",kind="blocks"} 2048.0
+seawall_consensus_peer_message_bytes_total{direction="sent",kind="blocks"} 2048.0
 seawall_consensus_peer_message_bytes_total{direction="in",kind="blocks"} 9999.0
 """
 
