@@ -121,8 +121,9 @@ class AsyncClient:
             open_channel: how to reach a site.
 
         Raises:
-            LocalError: TASK_UNKNOWN, CLIENT_SITE, CLIENT_STATE*, KEY_FILE_*.
-            OperationalError: GENESIS_READ, KEY_FILE_READ, CLIENT_STATE_READ.
+            LocalError: TASK_UNKNOWN, KEY_FILE_*; when entered CLIENT_SITE, CLIENT_STATE,
+                CLIENT_STATE_LOCKED.
+            OperationalError: GENESIS_READ, KEY_FILE_READ; when entered CLIENT_STATE_READ.
             PeerError: GENESIS_*, JSON_* for the genesis file.
 
         """
@@ -136,11 +137,8 @@ class AsyncClient:
         self._sealer = (
             Sealer(self.chain, task, key, expires_commits=expires) if key is not None else None
         )
-        self._memory = Memory(
-            Path(state) if state else None,
-            origin=self.chain.origin,
-            contributor=key_id(key.public) if key else NO_KEY,
-        )
+        self._contributor = key_id(key.public) if key is not None else NO_KEY
+        self._state = Path(state) if state else None
         self._sites = (sites, others, open_channel)
         self._group: asyncio.TaskGroup | None = None
 
@@ -154,6 +152,7 @@ class AsyncClient:
             backoff_seconds_max=self.limits.backoff_seconds_max,
             open_channel=open_channel,
         )
+        self._memory = Memory(self._state, origin=self.chain.origin, contributor=self._contributor)
         self._puller = Puller(self.chain, self.task, self._links, self._memory, self.limits)
         self._courier = Courier(self._links, self.limits)
         self._group = asyncio.TaskGroup()
@@ -194,6 +193,7 @@ class AsyncClient:
             OperationalError: RPC_*; no site answers.
 
         """
+        self._check_open()
         return await self._puller.head()
 
     async def pull(self) -> Base:
@@ -204,6 +204,7 @@ class AsyncClient:
             OperationalError: RPC_*; no site answers.
 
         """
+        self._check_open()
         return await self._puller.pull()
 
     # --- updates ----------------------------------------------------------------------------
@@ -234,6 +235,7 @@ class AsyncClient:
             OperationalError: the state file could not be written.
 
         """
+        self._check_open()
         sealer = self.sealer
         seq = await asyncio.to_thread(self._memory.next_seq)
         return await asyncio.to_thread(
@@ -338,6 +340,7 @@ class AsyncClient:
 
     def next_seq(self) -> int:
         """Return a sequence number that this client has never used, for `sealer`."""
+        self._check_open()
         return self._memory.next_seq()
 
     def _check_open(self) -> None:

@@ -101,8 +101,13 @@ class Client:
             limits=limits,
             open_channel=open_channel,
         )
-        self._background: Background | None = Background.acquire()
-        self._background.run(self._start())
+        background = Background.acquire()
+        try:
+            background.run(self._start())
+        except BaseException:
+            background.release()
+            raise
+        self._background: Background | None = background
 
     def __enter__(self) -> Self:
         return self

@@ -25,6 +25,7 @@ class Many:
     async def feed(self, updates: Iterable[Prepared] | AsyncIterable[Prepared]) -> None:
         """Send all updates, as far ahead as allowed."""
         try:
+            await self._free.acquire()
             if isinstance(updates, AsyncIterable):
                 async for prepared in updates:
                     await self._send(prepared)
@@ -51,9 +52,10 @@ class Many:
                 raise self._fault
 
     async def _send(self, prepared: Prepared) -> None:
-        await self._free.acquire()
+        """Send one update; return when there is room for the next."""
         self._open += 1
         await self._courier.send(prepared, self._hear, self._until)
+        await self._free.acquire()
 
     def _hear(self, event: Event) -> None:
         self._events.append(event)

@@ -10,9 +10,9 @@ from seawall.client.chain import Chain
 from seawall.client.values import Base, Prepared
 from seawall.crypto.hashing import sha256
 from seawall.crypto.signing import SigningKey, key_id
-from seawall.errors import LocalError
+from seawall.errors import LocalError, PeerError
 from seawall.formats import dsse, oms, submission
-from seawall.formats.fxp24 import Integers, quantise
+from seawall.formats.fxp24 import Integers, check_values, quantise
 from seawall.formats.submission import Submission
 
 Values: TypeAlias = npt.NDArray[Any]
@@ -49,7 +49,7 @@ class Sealer:
         """Return a delta in grid units, int32 of shape (d,).
 
         Raises:
-            LocalError: FXP_DTYPE, FXP_NON_FINITE, VAL_NAMES, VAL_SHAPE.
+            LocalError: FXP_DTYPE, FXP_NON_FINITE, VAL_NAMES, VAL_RANGE, VAL_SHAPE.
 
         """
         if isinstance(delta, Mapping):
@@ -142,5 +142,10 @@ class Sealer:
     def _grid(self, values: Values) -> Integers:
         """Return one array in grid units."""
         if values.dtype == np.int32:
+            flat = values.ravel()
+            try:
+                check_values(flat, flat.size)
+            except PeerError as fault:
+                raise LocalError(fault.code, fault.hint, field=fault.field) from None
             return values.astype(np.int32, copy=False)
         return quantise(values, self.task.grid_bits)[0]
