@@ -111,7 +111,7 @@ class ConsensusHost:
         self.journal.recovered = ()
         self._replica = Replica(engine, self.journal)
         self.status: Status = self._replica.status()
-        self.pending = PendingSubmissions(context, settings)
+        self.pending = PendingSubmissions(context.committee, context.site, parameters, settings)
         self._verifier = BlockVerifier(context.committee, parameters)
         self._inbounds: dict[Link, Inbound] = {}
         self._room: dict[Link, asyncio.Semaphore] = {}

@@ -9,9 +9,10 @@ from seawall.consensus.dag.payloads import Payloads
 from seawall.consensus.engine import Submitted
 from seawall.consensus.verification import check_batch
 from seawall.domain.block import Block
+from seawall.domain.committee import Committee
+from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import PeerError
 from seawall.formats.jcs import parse_canonical
-from seawall.runtime.service import Context
 
 BLOCKS_AHEAD_MAX = 8
 """What would fill so many blocks may wait; half of what the replica itself would queue."""
@@ -20,11 +21,16 @@ BLOCKS_AHEAD_MAX = 8
 class PendingSubmissions:
     """Counts batches, updates and transactions from their submission to their delivery."""
 
-    def __init__(self, context: Context, settings: ConsensusSettings) -> None:
-        """Start with nothing pending."""
-        parameters = context.genesis.consensus
-        self._committee = context.committee
-        self._own = context.site
+    def __init__(
+        self,
+        committee: Committee,
+        own: int,
+        parameters: ConsensusParameters,
+        settings: ConsensusSettings,
+    ) -> None:
+        """Start with nothing pending at site `own`."""
+        self._committee = committee
+        self._own = own
         self._fits = Payloads(parameters)
         self._transaction_bytes_max = parameters.transaction_size_bytes_max
         self._batches_max = min(

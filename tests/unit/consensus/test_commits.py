@@ -1,0 +1,84 @@
+"""The log of delivered commits: what was appended can be read, gaps begin anew."""
+
+from pathlib import Path
+
+import pytest
+
+from seawall.consensus.commits import CommitLog
+from seawall.domain.commit import Commit
+from tests.unit.consensus.cluster import Cluster
+
+
+@pytest.fixture(scope="module")
+def commits() -> list[Commit]:
+    """Return commits of a short run, with batches and votes in their blocks."""
+    cluster = Cluster()
+    for number in range(1, 9):
+        cluster.submit(number % 4, number, updates=3)
+        cluster.run(100_000)
+    made = cluster.sites[0].commits
+    assert len(made) > 20
+    assert any(block.valid_votes for commit in made for block in commit.blocks)
+    return made
+
+
+def open_log(path: Path, size: int = 1 << 20) -> CommitLog:
+    return CommitLog(path, size_bytes_max=4 * size, segment_size_bytes_max=size)
+
+
+def test_commits_come_back_whole_after_a_restart(tmp_path: Path, commits: list[Commit]) -> None:
+    log = open_log(tmp_path)
+    assert (log.last_index, log.read(1)) == (0, None)
+    for commit in commits:
+        log.append(commit)
+        log.append(commit)  # delivered twice
+    log.sync()
+    log.close()
+    again = open_log(tmp_path)
+    assert again.last_index == commits[-1].index
+    assert [again.read(commit.index) for commit in commits] == commits
+    assert again.read(len(commits) + 1) is None
+    again.append(commits[3])
+    assert again.last_index == commits[-1].index
+
+
+def test_a_gap_begins_anew_behind_it(tmp_path: Path, commits: list[Commit]) -> None:
+    log = open_log(tmp_path)
+    for commit in commits[:3]:
+        log.append(commit)
+    log.append(commits[9])
+    log.sync()
+    log.close()
+    again = open_log(tmp_path)
+    assert again.read(commits[2].index) is None
+    assert again.read(commits[9].index) == commits[9]
+    again.append(commits[10])
+    assert again.last_index == commits[10].index
+
+
+def test_old_commits_go_when_the_log_is_too_large(tmp_path: Path, commits: list[Commit]) -> None:
+    log = open_log(tmp_path, size=2048)
+    for commit in commits:
+        log.append(commit)
+    log.close()
+    again = open_log(tmp_path, size=2048)
+    kept = [commit for commit in commits if again.read(commit.index) is not None]
+    assert 0 < len(kept) < len(commits)
+    assert kept == commits[-len(kept) :]
+    assert len(list(tmp_path.iterdir())) <= 4
+
+
+def test_a_damaged_commit_is_one_that_is_not_there(tmp_path: Path, commits: list[Commit]) -> None:
+    log = open_log(tmp_path)
+    for commit in commits[:3]:
+        log.append(commit)
+    log.close()
+    again = open_log(tmp_path)
+    (segment,) = tmp_path.iterdir()
+    data = segment.read_bytes()
+    place = data.index(commits[1].digest)
+    segment.write_bytes(data[:place] + bytes(32) + data[place + 32 :])
+    assert again.read(commits[0].index) == commits[0]
+    assert again.read(commits[1].index) is None
+    segment.unlink()
+    assert again.read(commits[0].index) is None
