@@ -124,7 +124,7 @@ def _ascends(values: list[int]) -> bool:
 def _check_limits(signed: SignedBlock, parameters: ConsensusParameters) -> None:
     """Refuse a block with more of anything than the parameters allow."""
     block = signed.block
-    sizes = (
+    for field, size, limit in (
         ("raw", len(signed.raw), parameters.block_size_bytes_max),
         ("batches", len(block.batches), parameters.block_batches_max),
         ("batches.updates", updates_in(block), parameters.block_updates_max),
@@ -136,8 +136,7 @@ def _check_limits(signed: SignedBlock, parameters: ConsensusParameters) -> None:
         ),
         ("commit_votes", len(block.commit_votes), parameters.block_commit_votes_max),
         ("coin_shares", len(block.coin_shares.shares), COIN_SHARES_MAX),
-    )
-    for field, size, limit in sizes:
+    ):
         if size > limit:
             raise PeerError("BLOCK_LIMIT", f"at most {limit}", field=field)
 
@@ -158,18 +157,20 @@ def _check_parents(block: Block, committee: Committee) -> None:
         raise PeerError("BLOCK_PARENT_COUNT", "one parent per member at most", field="parents")
     if parents[0].author != block.author:
         raise PeerError("BLOCK_PARENT_FIRST", "own last block comes first", field="parents.0")
-    authors = [ref.author for ref in parents]
-    if max(authors) >= committee.size or len(set(authors)) != len(authors):
-        raise PeerError("BLOCK_PARENT_AUTHOR", "distinct members", field="parents")
-    if max(ref.round for ref in parents) > previous:
-        raise PeerError("BLOCK_PARENT_ROUND", "parents are of earlier rounds", field="parents")
+    members, origin, epoch = committee.members, committee.origin, committee.epoch
+    seen = stake = 0
     for ref in parents:
-        if ref.round == GENESIS_ROUND and ref != genesis_ref(
-            committee.origin, committee.epoch, ref.author
-        ):
+        author, round_ = ref.author, ref.round
+        if author >= len(members) or seen >> author & 1:
+            raise PeerError("BLOCK_PARENT_AUTHOR", "distinct members", field="parents")
+        seen |= 1 << author
+        if round_ > previous:
+            raise PeerError("BLOCK_PARENT_ROUND", "parents are of earlier rounds", field="parents")
+        if round_ == GENESIS_ROUND and ref != genesis_ref(origin, epoch, author):
             raise PeerError("BLOCK_PARENT_GENESIS", "not that genesis block", field="parents")
-    recent = [ref.author for ref in parents if ref.round == previous]
-    if committee.stake_of(recent) < committee.quorum:
+        if round_ == previous:
+            stake += members[author].stake
+    if stake < committee.quorum:
         raise PeerError("BLOCK_PARENT_STAKE", "stake Q of the previous round", field="parents")
 
 

@@ -1,5 +1,6 @@
 """The DAG without time and network: blocks come in, are accepted, decided, ordered, collected."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -63,6 +64,7 @@ class Core:
         self.last_payload_index = 0
         self.rooted_index = 0
         self.rooted_round = 0
+        self._rooted: deque[tuple[Commit, int, bytes]] = deque()
         self.clock_moved = False
         self.pruned_round = 0
 
@@ -161,16 +163,14 @@ class Core:
 
     # --- going out ------------------------------------------------------------------------------
 
-    def decide(self) -> bool:
-        """Commit every leader that has been decided; return whether there was any."""
-        committed = False
+    def decide(self) -> None:
+        """Commit every leader that has been decided."""
         while verdicts := self.committer.decide():
             for verdict in verdicts:
                 self._observe_verdict(verdict)
                 if verdict.leader is not None:
                     self._after_commit(self.linearizer.commit(verdict.leader))
-                    committed = True
-        return committed
+            self._vote()
 
     def _observe_verdict(self, verdict: Verdict) -> None:
         """Report what became of a slot."""
@@ -290,7 +290,23 @@ class Core:
             return
         self.rooted_index = index
         self.rooted_round = commit.leader.round
-        self.votes.rooted(index, commit.digest, commit.clock_ms, size, root)
+        self._rooted.append((commit, size, root))
+        self._vote()
+
+    def _vote(self) -> None:
+        """Vote on commits that our ledger has: on the last one of each leader round.
+
+        One vote certifies all commits before it, so the others would only cost time. Which one is
+        the last is known, equally everywhere, when all slots of the round are decided.
+        """
+        while self._rooted:
+            commit, size, root = self._rooted[0]
+            if self.committer.next_slot[0] <= commit.leader.round:
+                return
+            self._rooted.popleft()
+            successor = self.recent.get(commit.index + 1)
+            if successor is None or successor.leader.round > commit.leader.round:
+                self.votes.rooted(commit.index, commit.digest, commit.clock_ms, size, root)
 
     def _certify(self, index: int) -> None:
         """Report a checkpoint if this own commit has just got enough votes."""

@@ -77,7 +77,7 @@ class DagEngine:
         )
         self._synchroniser = Synchroniser(self._core, committee.size)
         self._catch_up = CatchUp(self._core, committee.size, history)
-        self._has_lost_disk = restored.floor > 0
+        self._has_lost_disk = False
 
     # --- the interface --------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class DagEngine:
             case Blocks(blocks):
                 self._take_in(peer, blocks, now_us)
             case Subscribe(after_round):
-                self._synchroniser.on_subscribe(peer, after_round)
+                self._synchroniser.on_subscribe(peer, after_round, now_us)
             case FetchBlocks(refs):
                 self._synchroniser.on_fetch(peer, refs, now_us)
             case BelowGc(commit_index, refs, blocks):

@@ -26,6 +26,12 @@ FETCHES_AT_ONCE_MAX: Final = 4
 
 MESSAGE_BYTES_MAX: Final = 1 << 20
 ANSWER_BYTES_MAX: Final = 4 << 20
+ANSWER_BYTES_PER_SECOND: Final = 16 << 20
+"""What one peer gets in answers over a longer time; it has to ask again for the rest."""
+
+ANSWER_BURST_US: Final = 250_000
+"""How much of that may come at once, as the time that it takes."""
+
 BELOW_GC_PAUSE_US: Final = 500_000
 """A peer gets at most one such answer in this time: it is far larger than the question."""
 
@@ -57,6 +63,7 @@ class Synchroniser:
         self._times: list[tuple[int, Ref]] = []
         self._down = 0
         self._below_gc_us: dict[int, int] = {}
+        self._paid_us: dict[int, int] = {}
         others = [peer for peer in range(size) if peer != core.own]
         self._stream_us = dict.fromkeys(others, 0)
         self._stream_state = dict.fromkeys(others, (_NEVER, -1))
@@ -149,14 +156,14 @@ class Synchroniser:
 
     # --- answering ------------------------------------------------------------------------------
 
-    def on_subscribe(self, peer: int, after_round: int) -> None:
+    def on_subscribe(self, peer: int, after_round: int, now_us: int) -> None:
         """Send our own blocks above a round, oldest first; new ones go to everybody anyway."""
         store, own = self._core.store, self._core.own
         blocks: list[VerifiedBlock] = []
         first = max(after_round, self._core.pruned_round) + 1
         for round_ in range(first, store.highest_round_of(own) + 1):
             blocks.extend([vertex.block for vertex in store.at_slot(round_, own)])
-        self._send_blocks(peer, blocks)
+        self._send_blocks(peer, blocks, now_us)
 
     def on_fetch(self, peer: int, refs: tuple[Ref, ...], now_us: int) -> None:
         """Send the blocks that are here; add the newest when some are below our gc round."""
@@ -166,7 +173,7 @@ class Synchroniser:
             block = core.find(ref)
             if block is not None:
                 found.append(block)
-        self._send_blocks(peer, found)
+        self._send_blocks(peer, found, now_us)
         below = tuple([ref for ref in refs if ref.round <= core.gc_round])
         allowed_us = self._below_gc_us.get(peer, 0)
         if below and now_us >= allowed_us:
@@ -176,10 +183,16 @@ class Synchroniser:
             for part in _parts(newest) or [()]:
                 core.effects.send(peer, BelowGc(index, below, part))
 
-    def _send_blocks(self, peer: int, blocks: list[VerifiedBlock]) -> None:
-        """Send blocks in messages of bounded size, up to a bound in all."""
+    def _send_blocks(self, peer: int, blocks: list[VerifiedBlock], now_us: int) -> None:
+        """Send blocks in messages of bounded size, up to a bound in all and in time."""
+        paid_us = max(self._paid_us.get(peer, 0), now_us - ANSWER_BURST_US)
+        if paid_us > now_us:
+            return
+        size = 0
         for part in _parts(blocks):
             self._core.effects.send(peer, Blocks(part))
+            size += sum([len(block.raw) for block in part])
+        self._paid_us[peer] = paid_us + size * 1_000_000 // ANSWER_BYTES_PER_SECOND
 
 
 def _parts(blocks: list[VerifiedBlock]) -> list[tuple[VerifiedBlock, ...]]:

@@ -100,7 +100,7 @@ class CommitVotes:
         Returns whether this is new. Votes of stake Q for another digest mean that more than a
         third of the stake is faulty, or that this site is broken: then it stops here.
         """
-        if index <= self.certified_index:
+        if not self._stakes.is_quorum(self._counted.get(index, 0)):
             return False
         for statement, voters in self._tally.get(index, {}).items():
             authors = sum([1 << author for author in voters])
