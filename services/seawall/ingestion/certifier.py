@@ -13,7 +13,7 @@ from seawall.codec import attestation_message
 from seawall.crypto.signing import verify
 from seawall.domain.block import Attestation
 from seawall.domain.committee import Committee
-from seawall.errors import OperationalError, PeerError, SeawallError
+from seawall.errors import PeerError, SeawallError
 from seawall.ingestion.batch import Attesters, Batch, Certified, Dropped, Offer, Silent, Word
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.rendezvous import order
@@ -21,6 +21,42 @@ from seawall.telemetry.logs import Log
 
 LATER_TRIES_MAX = 3
 LATER_PAUSE_SECONDS = 0.1
+GAIN_MEAN = 0.125
+GAIN_DEVIATION = 0.25
+DEVIATIONS = 4
+
+
+class Patience:
+    """How long an answer may take before one more site is asked: what answers usually take.
+
+    A fixed wait would ask ever more sites the busier all of them are, and so make it worse.
+
+    Source: Jacobson, "Congestion avoidance and control", SIGCOMM 1988; RFC 6298, section 2.
+    """
+
+    def __init__(self, least_seconds: float, most_seconds: float) -> None:
+        """Wait the most until the first answer is in."""
+        self._least = least_seconds
+        self._most = most_seconds
+        self._mean: float | None = None
+        self._deviation = 0.0
+
+    def note(self, seconds: float) -> None:
+        """Take note of how long an answer took."""
+        if self._mean is None:
+            self._mean, self._deviation = seconds, seconds / 2
+            return
+        error = abs(seconds - self._mean)
+        self._deviation += GAIN_DEVIATION * (error - self._deviation)
+        self._mean += GAIN_MEAN * (seconds - self._mean)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long to wait."""
+        if self._mean is None:
+            return self._most
+        usual = self._mean + DEVIATIONS * self._deviation
+        return min(max(usual, self._least), self._most)
 
 
 class Certifier:
@@ -39,6 +75,7 @@ class Certifier:
         self.own_site = own_site
         self.settings = settings
         self.log = log
+        self.patience = Patience(settings.hedge_seconds_min, settings.hedge_seconds_max)
         self._attesters = attesters
         self._suspected_until: dict[int, float] = {}
 
@@ -54,10 +91,10 @@ class Certifier:
         suspected = [site for site in ranked if self._suspected_until.get(site, 0.0) > now]
         return [self.own_site, *(site for site in ranked if site not in suspected), *suspected]
 
-    def suspect(self, site: int, failure: SeawallError) -> None:
+    def suspect(self, site: int, code: str) -> None:
         """Ask a site last for a while."""
         if site not in self._suspected_until:
-            self.log.warning("attester_suspected", peer=site, code=failure.code)
+            self.log.warning("attester_suspected", peer=site, code=code)
         until = asyncio.get_running_loop().time() + self.settings.suspect_seconds
         self._suspected_until[site] = until
 
@@ -100,16 +137,17 @@ class _Round:
                     task.cancel()
 
     async def _collect(self, group: asyncio.TaskGroup) -> Certified | Dropped | Silent:
-        hedge_seconds = self._certifier.settings.attest_hedge_seconds
         while True:
             self._ask_missing(group)
             if not self._open:
                 return self._last_resort()
             done, _ = await asyncio.wait(
-                tuple(self._open), timeout=hedge_seconds, return_when=asyncio.FIRST_COMPLETED
+                tuple(self._open),
+                timeout=self._certifier.patience.seconds,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if not done:
-                self._ask_next(group)
+                self._pass_over(group)
             for task in done:
                 self._take(self._open.pop(task), task.result())
             outcome = self._outcome()
@@ -131,19 +169,30 @@ class _Round:
             site = self._line.pop(0)
             self._open[group.create_task(self._ask(site))] = site
 
+    def _pass_over(self, group: asyncio.TaskGroup) -> None:
+        """Ask one more site besides the silent ones, and those last for a while."""
+        for site in self._open.values():
+            self._certifier.suspect(site, "DEADLINE")
+        self._ask_next(group)
+
     async def _ask(self, site: int) -> Word | SeawallError:
         if site in self._later:
             await asyncio.sleep(LATER_PAUSE_SECONDS)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
         try:
-            return await self._offer.ask(site)
+            word = await self._offer.ask(site)
         except SeawallError as failure:
             return failure
+        if site != self._certifier.own_site:
+            self._certifier.patience.note(loop.time() - start)
+        return word
 
     def _take(self, site: int, word: Word | SeawallError) -> None:
         """Take note of what a site said."""
         certifier = self._certifier
         if isinstance(word, SeawallError):
-            certifier.suspect(site, word)
+            certifier.suspect(site, word.code)
             return
         if word.later:
             self._later[site] = self._later.get(site, 0) + 1
@@ -162,8 +211,7 @@ class _Round:
             self._signed[site] = word.signature
             certifier.trust(site)
         else:
-            hint = "the attestation is not over the batch that was offered"
-            certifier.suspect(site, OperationalError("ATTEST_SIGNATURE", hint))
+            certifier.suspect(site, "BATCH_SIGNATURE")
 
     def _outcome(self) -> Certified | Dropped | None:
         """Return what is certain by now."""

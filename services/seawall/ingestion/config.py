@@ -18,7 +18,9 @@ class IngestionSettings(Settings):
         flush_bytes: bytes that form a batch at once.
         batches_in_flight_max: batches between storage and the hand-over to consensus.
         attest_spare: attesters asked besides the stake that is needed.
-        attest_hedge_seconds: silence after which one more attester is asked.
+        hedge_seconds_min: least silence after which one more attester is asked; it follows what
+            answers usually take.
+        hedge_seconds_max: most silence after which one more attester is asked.
         attest_seconds_max: wait for one attester's word on a batch.
         batch_seconds_max: all attempts to have a batch certified and taken by consensus.
         suspect_seconds: how long a site that failed is asked last.
@@ -46,7 +48,8 @@ class IngestionSettings(Settings):
     flush_bytes: Count = 512 << 10
     batches_in_flight_max: Annotated[int, Field(ge=1, le=256)] = 8
     attest_spare: Annotated[int, Field(ge=0, le=64)] = 0
-    attest_hedge_seconds: Seconds = 0.15
+    hedge_seconds_min: Seconds = 0.1
+    hedge_seconds_max: Seconds = 2.0
     attest_seconds_max: Seconds = 40.0
     batch_seconds_max: Seconds = 120.0
     suspect_seconds: Seconds = 2.0

@@ -195,7 +195,7 @@ class LedgerClient:
 
 
 async def read_chunks(
-    stub: ledger_pb2_grpc.LedgerServiceAsyncStub,
+    stub: "ledger_pb2_grpc.LedgerServiceAsyncStub",
     request: ledger_pb2.GetPayloadRequest,
     seconds_max: float,
 ) -> AsyncGenerator[ledger_pb2.Chunk, None]:
