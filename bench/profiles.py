@@ -1,6 +1,9 @@
 """Reads sampled stacks and says which functions the processor time went to."""
 
+import os
 import re
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,9 +13,10 @@ FOLDER = Path(__file__).resolve().parent / "profiler"
 """What goes on PYTHONPATH of a process that is to be sampled."""
 
 VARIABLE = "SEAWALL_BENCH_PROFILE"
+WRITE_SECONDS_MAX = 5.0
 
 WAITING = ("selectors.py", "select.py")
-OTHER_THREADS = "(other threads, while the main one waits)"
+OTHER_THREADS = "(other threads)"
 PLACE = re.compile(r"^(?P<file>.*):(?P<line>\d+):(?P<name>[^:]*)$")
 
 
@@ -28,6 +32,33 @@ class Share:
 def environment(directory: Path) -> Mapping[str, str]:
     """Return the variables that let processes sample themselves into `directory`."""
     return {VARIABLE: str(directory), "PYTHONPATH": str(FOLDER)}
+
+
+def begin(pids: Iterable[int]) -> None:
+    """Let processes forget what they have sampled so far."""
+    for pid in pids:
+        os.kill(pid, signal.SIGUSR1)
+
+
+def collect(pids: Iterable[int], directory: Path) -> Counter[tuple[str, ...]]:
+    """Return what processes have sampled, and remove their files.
+
+    Raises:
+        TimeoutError: a process does not write.
+
+    """
+    asked = tuple(pids)
+    for pid in asked:
+        os.kill(pid, signal.SIGUSR2)
+    limit = time.monotonic() + WRITE_SECONDS_MAX
+    while len(files := sorted(directory.glob("*.stacks"))) < len(asked):
+        if time.monotonic() > limit:
+            raise TimeoutError("a process does not write its samples")
+        time.sleep(0.05)
+    stacks = read(directory)
+    for path in files:
+        path.unlink()
+    return stacks
 
 
 def read(directory: Path) -> Counter[tuple[str, ...]]:

@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,27 @@ from bench.report import IdleSite, Phase, Report, SizeReport, idle_sites, phase,
 from bench.tables import render
 
 RESULTS = Path(__file__).resolve().parent / "results"
+FUNCTIONS = 40
+"""Rows of a profile."""
+
+AREAS = (
+    "seawall/ingestion",
+    "seawall/integrity",
+    "seawall/ledger",
+    "seawall/consensus",
+    "seawall/aggregation",
+    "seawall/formats",
+    "seawall/codec",
+    "seawall/crypto",
+    "seawall/runtime",
+    "seawall/telemetry",
+    "prometheus_client",
+    "grpc/",
+    "google/",
+    "structlog/",
+)
+"""Parts to which a profile's samples are counted: the innermost frame that lies in one."""
+
 PACKAGES = ("grpcio", "protobuf", "PyNaCl", "lmdb", "msgspec", "numpy")
 
 
@@ -77,11 +99,11 @@ def progress(message: str) -> None:
 
 
 async def measure_size(
-    size: Size, lengths: Lengths, directory: Path, *, idle: bool
+    size: Size, lengths: Lengths, directory: Path, *, idle: bool, profile: bool
 ) -> tuple[SizeReport, tuple[IdleSite, ...]]:
     """Measure one payload size on sites of its own."""
     progress(f"{size.label}: starting four sites")
-    async with sites.running(directory, size.payload_bytes) as network:
+    async with sites.running(directory, size.payload_bytes, profile=profile) as network:
         resting: tuple[IdleSite, ...] = ()
         if idle:
             progress(f"{size.label}: {lengths.idle:.0f} s without load")
@@ -132,6 +154,8 @@ async def drive(
         watched = group.create_task(
             network.watch(seconds, after=lengths.warm, generator=generator.pid)
         )
+    if network.samples:
+        print(f"\n{do}\n\n{profile_table(network.samples)}\n")
     return phase(do, target, watched.result(), told.result())
 
 
@@ -182,14 +206,17 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def report_profile(directory: Path) -> str:
-    """Return the table of functions that took most of the processor."""
-    stacks = profiles.read(directory)
-    if not stacks:
-        return "no samples"
-    found = profiles.shares(stacks)[:40]
+def profile_table(stacks: Counter[tuple[str, ...]]) -> str:
+    """Return the tables of where samples lie, by part and by function."""
+    areas = profiles.areas(stacks, AREAS).items()
+    found = profiles.shares(stacks)[:FUNCTIONS]
     rows = [(one.name, one.own_percent, one.total_percent) for one in found]
-    return render(("function", "own %", "with callees %"), rows)
+    return "\n\n".join(
+        (
+            render(("innermost part", "%"), [(name, share) for name, share in areas]),
+            render(("function", "own %", "with callees %"), rows),
+        )
+    )
 
 
 async def measure(options: argparse.Namespace, home: Path) -> Report:
@@ -201,16 +228,10 @@ async def measure(options: argparse.Namespace, home: Path) -> Report:
     resting: tuple[IdleSite, ...] = ()
     for size in chosen:
         directory = home / f"sites-{size.payload_bytes}"
-        stacks = home / f"stacks-{size.payload_bytes}"
-        if options.profile:
-            stacks.mkdir()
-            os.environ.update(profiles.environment(stacks))
         look = not options.no_idle and not reports
-        one, idle = await measure_size(size, lengths, directory, idle=look)
+        one, idle = await measure_size(size, lengths, directory, idle=look, profile=options.profile)
         reports.append(one)
         resting = resting or idle
-        if options.profile:
-            print(f"\n{size.label}\n\n{report_profile(stacks)}\n")
         if not options.keep:
             shutil.rmtree(directory)
     return Report(machine=machine(home), idle=resting, sizes=tuple(reports))

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import processes, scraping
+from bench import processes, profiles, scraping
 from bench.processes import Traffic, Usage
 from bench.report import Window
 from bench.samples import base_payload, make_task
@@ -50,8 +52,12 @@ class Reading:
 class Network:
     """Running sites."""
 
-    def __init__(self, directory: Path, genesis: Genesis, supervisor: Supervisor) -> None:
-        """Keep what is needed to read them."""
+    def __init__(
+        self, directory: Path, genesis: Genesis, supervisor: Supervisor, stacks: Path | None
+    ) -> None:
+        """Keep what is needed to read them; they write samples to `stacks` when it is given."""
+        self.stacks = stacks
+        self.samples: Counter[tuple[str, ...]] = Counter()
         self.directory = directory
         self.genesis = genesis
         self._supervisor = supervisor
@@ -89,8 +95,13 @@ class Network:
         """Return what is used in a window of so many seconds that starts `after` seconds."""
         await asyncio.sleep(after)
         before = await self.read(generator, opens=True)
+        if self.stacks is not None:
+            profiles.begin(self.pids)
         await asyncio.sleep(seconds)
-        return between(before, await self.read(generator, opens=False))
+        after_all = await self.read(generator, opens=False)
+        if self.stacks is not None:
+            self.samples = await asyncio.to_thread(profiles.collect, self.pids, self.stacks)
+        return between(before, after_all)
 
 
 def between(before: Reading, after: Reading) -> Window:
@@ -115,8 +126,14 @@ def between(before: Reading, after: Reading) -> Window:
 
 
 @asynccontextmanager
-async def running(directory: Path, payload_bytes: int) -> AsyncIterator[Network]:
+async def running(
+    directory: Path, payload_bytes: int, *, profile: bool = False
+) -> AsyncIterator[Network]:
     """Make a network with one task of this payload size, and run it until the end of the block."""
+    stacks = directory / "stacks" if profile else None
+    if stacks is not None:
+        stacks.mkdir(parents=True)
+        os.environ.update(profiles.environment(stacks))
     task = make_task(task_name(payload_bytes), payload_bytes)
     planned = PlannedTask(task=task, base_payload=base_payload(task))
     plan = NetworkPlan(sites=SITES, chain="bench", contributors=CONTRIBUTORS, tasks=(planned,))
@@ -129,7 +146,7 @@ async def running(directory: Path, payload_bytes: int) -> AsyncIterator[Network]
             raise RuntimeError(
                 f"the sites did not start:\n{last_words(files, made.genesis)}"
             ) from None
-        yield Network(directory, made.genesis, supervisor)
+        yield Network(directory, made.genesis, supervisor, stacks)
 
 
 def task_name(payload_bytes: int) -> str:

@@ -38,11 +38,27 @@ def test_samples_belong_to_the_innermost_area(tmp_path: Path) -> None:
     )
 
 
+BUSY = """
+import os, sys, time
+print("up", flush=True)
+while sum(range(1000)) and time.process_time() < 20: pass
+"""
+
+
 def test_a_process_samples_itself(tmp_path: Path) -> None:
-    busy = "import sys\nwhile sum(range(1000)) and __import__('time').process_time() < 0.3: pass\n"
     environment = {**os.environ, **profiles.environment(tmp_path)}
-    subprocess.run([sys.executable, "-c", busy, "serve"], check=True, env=environment)
-    assert sum(profiles.read(tmp_path).values()) > 10
+    command = [sys.executable, "-c", BUSY, "serve"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        try:
+            found = 0
+            while not found:
+                found = sum(profiles.collect([process.pid], tmp_path).values())
+            profiles.begin([process.pid])
+        finally:
+            process.kill()
+    assert not list(tmp_path.glob("*.stacks"))
 
 
 def test_a_process_that_does_not_serve_is_left_alone(tmp_path: Path) -> None:
