@@ -22,11 +22,14 @@ from seawall.formats import genesis as genesis_format
 from seawall.formats.checkpoint import Checkpoint
 from seawall.formats.cosignature import cosign
 from seawall.formats.jcs import canonical
+from seawall.formats.task_payload import Layout, header_size_for
 from seawall.ledger.execution import Delivery, Executed
 from seawall.ledger.log import Log
 from seawall.ledger.rows import CommitRow
 
-PAYLOAD_BYTES = 1000
+TENSORS = (TensorSpec(name="w", shape=(4,)),)
+HEADER_BYTES = header_size_for(TENSORS)
+PAYLOAD_BYTES = Layout(TENSORS, HEADER_BYTES).payload_size_bytes
 START_MS = 1_700_000_000_000
 NEVER_EXPIRES = 10_000
 
@@ -53,8 +56,8 @@ def make_genesis(contributors: int = 6, *, k: int = 3, root_required: bool = Fal
             name=name,
             rule=RuleSpec(name="fedavg", version=1, parameters=(("clip", 8),)),
             grid_bits=20,
-            tensors=(TensorSpec(name="w", shape=(4,)),),
-            header_size_bytes=64,
+            tensors=TENSORS,
+            header_size_bytes=HEADER_BYTES,
             payload_size_bytes=PAYLOAD_BYTES,
             base_payload_digest=digest(f"base {name}"),
             cut=policy,

@@ -1,0 +1,472 @@
+"""The ledger role as its neighbours see it: every RPC, over the in-process channel."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc
+import msgspec
+import pytest
+
+from seawall.api.v1 import ledger_pb2 as pb
+from seawall.api.v1 import ledger_pb2_grpc
+from seawall.codec import encode_records
+from seawall.crypto.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from seawall.domain.block import UpdateRecord
+from seawall.errors import OperationalError, PeerError
+from seawall.formats import dsse
+from seawall.formats import entry as entries
+from seawall.formats import genesis as genesis_format
+from seawall.formats import submission as submissions
+from seawall.formats.receipt import Verified, verify_receipt
+from seawall.formats.record import record_of
+from seawall.ledger.config import LedgerSettings
+from seawall.ledger.log import Log
+from seawall.ledger.service import build
+from seawall.runtime.status import error_from
+from tests.unit.ledger.chain import (
+    PAYLOAD_BYTES,
+    append,
+    block,
+    certificate,
+    delivery,
+    digest,
+    key,
+    make_genesis,
+    origin_of,
+    record,
+    vote,
+)
+from tests.unit.ledger.memory_store import MemoryStore
+from tests.unit.ledger.site import (
+    append_all,
+    at_work,
+    certificate_message,
+    commit_message,
+    context_of,
+    running,
+    stream,
+)
+
+Stub: TypeAlias = "ledger_pb2_grpc.LedgerServiceAsyncStub"
+GENESIS = make_genesis()
+GENESIS_BYTES = genesis_format.encode(GENESIS)
+ORIGIN = origin_of(GENESIS)
+
+
+def sealed(person: int, seq: int) -> tuple[UpdateRecord, bytes, bytes]:
+    """Return a real submission: its record, its envelope, its payload."""
+    owner = key(f"person {person}")
+    payload = sha256(f"{person} {seq}".encode()).digest() * 40
+    payload = payload[:PAYLOAD_BYTES]
+    made = submissions.Submission(
+        origin=ORIGIN,
+        task="digits",
+        kind="delta",
+        base_version=0,
+        base_digest=digest("base digits"),
+        contributor=sha256(owner.public).digest(),
+        seq=seq,
+        expires_height=900,
+        checkpoint_size=0,
+        checkpoint_root=EMPTY_ROOT,
+        payload_digest=sha256(payload).digest(),
+        payload_size=len(payload),
+        manifest_digest=None,
+        provenance_digest=None,
+        num_examples=5,
+        metrics=(),
+    )
+    update_id = submissions.update_id(submissions.to_payload(made))
+    envelope = dsse.encode(submissions.seal(made, owner))
+    return record_of(made, update_id, 0), envelope, payload
+
+
+UPDATES = [sealed(person, 1) for person in range(1, 4)]
+RECORDS = [one[0] for one in UPDATES]
+
+
+class Chain:
+    """A reference log beside the role: says what must be answered, and signs for the sites."""
+
+    def __init__(self) -> None:
+        self.log = Log(MemoryStore(), GENESIS, ORIGIN)
+        self.requests: list[pb.AppendRequest] = []
+
+    def commit(self, *blocks: object, clock_ms: int | None = None) -> None:
+        """Add a commit."""
+        made = delivery(self.log.head.index + 1, *blocks, clock_ms=clock_ms)  # type: ignore[arg-type]  # blocks
+        append(self.log, made)
+        self.requests.append(commit_message(made, ORIGIN))
+
+    def certify(self) -> None:
+        """Add a certificate for the last commit."""
+        head = self.log.head
+        self.requests.append(certificate_message(certificate(head.index, head.row, ORIGIN)))
+
+    def answer(self, index: int) -> tuple[int, int, bytes]:
+        """Return what a commit is answered with."""
+        row = self.log.row(index)
+        assert row is not None
+        return index, row.tree_size, row.root
+
+
+def three_commits() -> Chain:
+    chain = Chain()
+    chain.commit(block(0, RECORDS))
+    chain.commit()
+    chain.commit(*[block(at, (), [vote(1, "v1")]) for at in range(2)])
+    chain.certify()
+    return chain
+
+
+@pytest.fixture
+async def stub(tmp_path: Path) -> AsyncIterator[Stub]:
+    async with running(GENESIS, tmp_path) as made:
+        yield made
+
+
+async def drain(call: AsyncIterable[object]) -> None:
+    """Read a stream to its end."""
+    async for _ in call:
+        pass
+
+
+async def code_of(call: Awaitable[object]) -> tuple[str, grpc.StatusCode]:
+    """Return with which code and status a call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return error_from(failed.value).code, failed.value.code()
+
+
+async def test_commits_are_answered_with_their_trees_however_often(stub: Stub) -> None:
+    chain = three_commits()
+    answers = [chain.answer(index) for index in range(4)]
+    assert await append_all(stub, chain.requests) == answers
+    assert await append_all(stub, chain.requests[1:]) == [answers[3], *answers[2:]]
+    status = await stub.LedgerStatus(pb.LedgerStatusRequest())
+    assert (status.height, status.certified_height, status.updates) == (3, 3, 3)
+    assert (status.tree_size, status.root) == answers[3][1:]
+    assert list(status.versions) == [1, 0]
+
+
+async def test_a_restart_goes_on_after_the_last_commit(tmp_path: Path) -> None:
+    chain = three_commits()
+    async with running(GENESIS, tmp_path) as stub:
+        await append_all(stub, chain.requests[:2])
+    async with running(GENESIS, tmp_path) as stub:
+        answers = await append_all(stub, chain.requests[2:])
+        assert answers == [chain.answer(2), chain.answer(3)]
+
+
+async def test_gaps_forks_and_garbage_end_the_stream(stub: Stub) -> None:
+    chain = three_commits()
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    precondition = grpc.StatusCode.FAILED_PRECONDITION
+    assert await code_of(drain(stub.Append(stream(chain.requests[1])))) == ("LOG_GAP", precondition)
+    await append_all(stub, chain.requests[:1])
+    other = commit_message(msgspec.structs.replace(delivery(1), digest=digest("x")), ORIGIN)
+    assert await code_of(drain(stub.Append(stream(other)))) == ("LOG_FORK", precondition)
+    garbage = commit_message(delivery(2), ORIGIN)
+    garbage.commit.blocks.append(b"garbage")
+    code, status = await code_of(drain(stub.Append(stream(garbage))))
+    assert (code.partition("_")[0], status) == ("BLOCK", invalid)
+    early = certificate_message(certificate(2, chain.log.row(2) or chain.log.head.row, ORIGIN))
+    assert await code_of(drain(stub.Append(stream(early)))) == ("LOG_GAP", precondition)
+    assert (await append_all(stub, chain.requests))[-1] == chain.answer(3)
+
+
+async def test_a_quorum_with_another_tree_stops_the_role(tmp_path: Path) -> None:
+    chain = three_commits()
+    row = msgspec.structs.replace(chain.log.head.row, root=b"x" * 32)
+    forked = certificate_message(certificate(3, row, ORIGIN))
+    with pytest.raises(BaseExceptionGroup) as stopped:
+        async with running(GENESIS, tmp_path) as stub:
+            await append_all(stub, [*chain.requests[:3], forked])
+    assert stopped.group_contains(PeerError, match="LOG_FORK")
+
+
+async def test_only_what_a_checkpoint_covers_is_shown(stub: Stub) -> None:
+    chain = three_commits()
+    await append_all(stub, chain.requests[:3])
+    assert (await stub.Checkpoint(pb.CheckpointRequest())).note == ""
+    assert [page async for page in stub.Entries(pb.EntriesRequest())] == []
+    not_found = grpc.StatusCode.NOT_FOUND
+    assert await code_of(stub.GetEntry(pb.GetEntryRequest())) == ("LOG_INDEX", not_found)
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    assert await code_of(stub.ProveInclusion(pb.ProveInclusionRequest())) == ("LOG_SIZE", invalid)
+    await append_all(stub, chain.requests[3:])
+    checkpoint = await stub.Checkpoint(pb.CheckpointRequest())
+    assert checkpoint.note.splitlines()[:2] == [ORIGIN, str(chain.log.head.row.tree_size)]
+    assert checkpoint.commit_index == 3
+
+
+async def test_entries_and_proofs_fit_the_root(stub: Stub) -> None:
+    chain = three_commits()
+    await append_all(stub, chain.requests)
+    _, size, root = chain.answer(3)
+    (page,) = [page async for page in stub.Entries(pb.EntriesRequest())]
+    assert (page.start, page.commit_index, len(page.entries)) == (0, 3, size)
+    assert (await stub.GetEntry(pb.GetEntryRequest(index=5))).entry == page.entries[5]
+    for index, entry in enumerate(page.entries):
+        proof = await stub.ProveInclusion(pb.ProveInclusionRequest(index=index))
+        verify_inclusion(leaf_hash(entry), index, proof.tree_size, proof.hashes, root)
+    _, old_size, old_root = chain.answer(1)
+    request = pb.ProveConsistencyRequest(old_size=old_size, new_size=size)
+    consistent = await stub.ProveConsistency(request)
+    verify_consistency(old_size, old_root, size, root, consistent.hashes)
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    for bad, code in (
+        (stub.ProveInclusion(pb.ProveInclusionRequest(index=size)), "LOG_INDEX"),
+        (stub.ProveInclusion(pb.ProveInclusionRequest(tree_size=size + 1)), "LOG_SIZE"),
+        (stub.ProveConsistency(pb.ProveConsistencyRequest(old_size=2, new_size=1)), "LOG_SIZE"),
+    ):
+        assert await code_of(bad) == (code, invalid)
+
+
+async def test_a_range_of_entries_names_complete_commits_and_refusals(stub: Stub) -> None:
+    chain = Chain()
+    refused = record(1, 5000)
+    chain.commit(block(0, [*RECORDS, refused]))
+    chain.commit(block(0, [record(2, 6000)]))
+    chain.certify()
+    await append_all(stub, chain.requests)
+    first = chain.answer(0)[1]
+    pages = [page async for page in stub.Entries(pb.EntriesRequest(start=first, limit=2))]
+    assert [(page.start, len(page.entries), page.commit_index) for page in pages] == [(first, 2, 0)]
+    assert list(pages[0].refused) == []
+    (page,) = [page async for page in stub.Entries(pb.EntriesRequest(start=first + 2))]
+    assert page.commit_index == 2
+    assert [(one.update_id, one.commit_index) for one in page.refused] == [
+        (refused.update_id, 1),
+        (record(2, 6000).update_id, 2),
+    ]
+    assert {one.refusal.code for one in page.refused} == {"REPLAY_SEQ"}
+
+
+async def test_a_follower_gets_entries_as_checkpoints_cover_them(stub: Stub) -> None:
+    chain = three_commits()
+    call = stub.Entries(pb.EntriesRequest(start=chain.answer(0)[1], follow=True))
+    reading = asyncio.ensure_future(anext(aiter(call)))
+    await append_all(stub, chain.requests[:3])
+    assert not reading.done()
+    await append_all(stub, chain.requests[3:])
+    page = await reading
+    assert (page.commit_index, page.start) == (3, chain.answer(0)[1])
+    call.cancel()
+
+
+async def test_followers_are_limited(tmp_path: Path) -> None:
+    async with running(GENESIS, tmp_path, LedgerSettings(streams_max=1)) as stub:
+        first = stub.Entries(pb.EntriesRequest(follow=True))
+        reading = asyncio.ensure_future(anext(aiter(first)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+        for _ in range(2):
+            second = stub.Entries(pb.EntriesRequest(follow=True))
+            assert await code_of(drain(second)) == ("QUOTA_STREAMS", exhausted)
+        await append_all(stub, three_commits().requests)
+        await reading
+        first.cancel()
+
+
+async def put(stub: Stub, payload: bytes, **changes: object) -> list[int]:
+    chunk = pb.Chunk(
+        payload_digest=sha256(payload).digest(),
+        chunk_digest=sha256(payload).digest(),
+        data=payload,
+        payload_size_bytes=len(payload),
+    )
+    for name, value in changes.items():
+        setattr(chunk, name, value)
+    request = pb.PutPayloadRequest(number=7, chunks=[chunk])
+    (answer,) = [answer async for answer in stub.PutPayload(stream(request))]
+    assert answer.number == 7
+    return list(answer.refused)
+
+
+async def test_payloads_go_in_and_come_out(stub: Stub) -> None:
+    payload = UPDATES[0][2]
+    name = sha256(payload).digest()
+    asked = pb.HasPayloadRequest(payload_digest=name, payload_size_bytes=len(payload))
+    before = await stub.HasPayload(asked)
+    assert (before.stored, before.complete) == (b"\0", False)
+    assert await put(stub, payload, data=b"x" * len(payload)) == [0]
+    assert await put(stub, payload) == []
+    after = await stub.HasPayload(asked)
+    assert (after.stored, after.complete) == (b"\1", True)
+    assert list(after.chunk_digests) == [name]
+    (answer,) = [one async for one in stub.GetPayload(pb.GetPayloadRequest(payload_digest=name))]
+    assert (answer.chunk.data, answer.chunk.chunk_digest) == (payload, name)
+    unknown = stub.GetPayload(pb.GetPayloadRequest(payload_digest=b"x" * 32))
+    assert await code_of(drain(unknown)) == ("PAYLOAD_UNKNOWN", grpc.StatusCode.NOT_FOUND)
+    short = stub.GetPayload(pb.GetPayloadRequest(payload_digest=b"x"))
+    assert await code_of(drain(short)) == ("RPC_DIGEST", grpc.StatusCode.INVALID_ARGUMENT)
+    huge = pb.HasPayloadRequest(payload_digest=name, payload_size_bytes=1 << 40)
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await code_of(stub.HasPayload(huge)) == ("TOO_LARGE", exhausted)
+
+
+async def test_what_travels_beside_an_update_is_kept(stub: Stub) -> None:
+    update, envelope, _ = UPDATES[0]
+    stored = pb.StoredSubmission(update_id=update.update_id, envelope=envelope, provenance=b"p")
+    await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
+    answer = await stub.GetSubmission(pb.GetSubmissionRequest(update_id=update.update_id))
+    assert answer.submission == stored
+    unknown = stub.GetSubmission(pb.GetSubmissionRequest(update_id=b"x" * 32))
+    assert await code_of(unknown) == ("SUBMISSION_UNKNOWN", grpc.StatusCode.NOT_FOUND)
+    bad = pb.PutSubmissionRequest(submissions=[pb.StoredSubmission(update_id=b"x")])
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    assert await code_of(stub.PutSubmission(bad)) == ("RPC_DIGEST", invalid)
+
+
+async def receipt(stub: Stub, update: UpdateRecord, **options: object) -> Verified:
+    request = pb.ReceiptRequest(update_id=update.update_id, **options)  # type: ignore[arg-type]  # its fields
+    answer = await stub.Receipt(request)
+    return verify_receipt(answer.document, GENESIS_BYTES, None)
+
+
+async def test_receipts_verify_offline(stub: Stub) -> None:
+    chain = three_commits()
+    await append_all(stub, chain.requests)
+    update, envelope, payload = UPDATES[0]
+    assert (await receipt(stub, update)).submission is None
+    stored = pb.StoredSubmission(update_id=update.update_id, envelope=envelope)
+    await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
+    answer = await stub.Receipt(
+        pb.ReceiptRequest(update_id=update.update_id, aggregated=True, wait_ms=10)
+    )
+    verified = verify_receipt(answer.document, GENESIS_BYTES, payload)
+    assert verified.submission is not None
+    assert verified.version is not None
+    assert (verified.version.version, verified.version.payload) == (1, digest("v1").hex())
+    assert isinstance(verified.cut, entries.CutEntry)
+
+
+async def test_who_waits_for_a_receipt_is_woken_by_the_checkpoint(stub: Stub) -> None:
+    chain = three_commits()
+    waiting = [
+        asyncio.ensure_future(receipt(stub, one, wait_ms=30_000, aggregated=aggregated))
+        for one in RECORDS
+        for aggregated in (False, True)
+    ]
+    gone = stub.Receipt(pb.ReceiptRequest(update_id=RECORDS[0].update_id, wait_ms=30_000))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await append_all(stub, chain.requests[:3])
+    assert not any(one.done() for one in waiting)
+    await append_all(stub, chain.requests[3:])
+    verified = await asyncio.gather(*waiting)
+    assert [one.version is not None for one in verified] == [False, True] * 3
+
+
+async def test_who_waits_across_a_restart_is_woken_too(tmp_path: Path) -> None:
+    chain = three_commits()
+    async with running(GENESIS, tmp_path) as stub:
+        await append_all(stub, chain.requests[:3])
+    async with running(GENESIS, tmp_path) as stub:
+        waiting = asyncio.ensure_future(receipt(stub, RECORDS[0], wait_ms=30_000))
+        await asyncio.sleep(0)
+        await append_all(stub, chain.requests[3:])
+        assert (await waiting).index > 0
+
+
+async def test_receipts_that_do_not_exist_say_why(stub: Stub) -> None:
+    not_found = grpc.StatusCode.NOT_FOUND
+    ask = pb.ReceiptRequest(update_id=RECORDS[0].update_id, wait_ms=1)
+    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_UNKNOWN", not_found)
+    stored = pb.StoredSubmission(update_id=RECORDS[0].update_id, envelope=UPDATES[0][1])
+    await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
+    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
+    chain = Chain()
+    chain.commit(block(0, [*RECORDS, record(1, 5000)]))
+    await append_all(stub, chain.requests)
+    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
+    refused = pb.ReceiptRequest(update_id=record(1, 5000).update_id)
+    assert await code_of(stub.Receipt(refused)) == ("RECEIPT_PENDING", not_found)
+    chain.certify()
+    await append_all(stub, chain.requests[1:])
+    assert await code_of(stub.Receipt(refused)) == ("REPLAY_SEQ", grpc.StatusCode.ALREADY_EXISTS)
+    waiting = pb.ReceiptRequest(update_id=RECORDS[0].update_id, aggregated=True)
+    assert await code_of(stub.Receipt(waiting)) == ("RECEIPT_PENDING", not_found)
+    bad = pb.ReceiptRequest(update_id=b"x")
+    assert (await code_of(stub.Receipt(bad)))[0] == "RPC_DIGEST"
+
+
+async def test_a_dropped_update_has_a_receipt_that_says_so(stub: Stub) -> None:
+    chain = Chain()
+    old = record(1, 2)
+    chain.commit(block(0, [*RECORDS, record(1, 3), old]))
+    chain.commit()
+    chain.certify()
+    await append_all(stub, chain.requests)
+    verified = await receipt(stub, old, aggregated=True)
+    assert verified.dropped == "SUPERSEDED"
+
+
+def item(update: UpdateRecord, base: str = "base digits") -> pb.JudgeItem:
+    return pb.JudgeItem(
+        record=encode_records([update]), base_digest=digest(base), checkpoint_root=EMPTY_ROOT
+    )
+
+
+async def test_judging(stub: Stub) -> None:
+    chain = three_commits()
+    await append_all(stub, chain.requests[:1])
+    items = [item(record(1, 2)), item(RECORDS[0]), item(record(2, 2), "v1")]
+    answer = await stub.Judge(pb.JudgeRequest(items=items))
+    assert (answer.height, answer.later) == (1, False)
+    assert [(one.item, one.refusal.code) for one in answer.refused] == [
+        (1, "REPLAY_SEQ"),
+        (2, "REPLAY_BASE"),
+    ]
+    later = await stub.Judge(pb.JudgeRequest(pinned_height=2, items=items))
+    assert (later.height, later.later, len(later.refused)) == (1, True, 0)
+    assert len((await stub.Judge(pb.JudgeRequest())).refused) == 0
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    short = pb.JudgeRequest(items=[pb.JudgeItem(record=b"x")])
+    assert await code_of(stub.Judge(short)) == ("RECORD_SIZE", invalid)
+    many = pb.JudgeRequest(items=[item(RECORDS[0])] * 1025)
+    assert await code_of(stub.Judge(many)) == ("BATCH_SIZE", invalid)
+
+
+async def append_until_stopped(
+    directory: Path,
+    settings: LedgerSettings,
+    chain: Chain,
+    answered: list[tuple[int, int, bytes]],
+) -> None:
+    """Append commits, keeping the answers, until the role stops."""
+    async with running(GENESIS, directory, settings) as stub:
+        async for answer in stub.Append(stream(*chain.requests)):
+            answered += [(answer.index, answer.tree_size, answer.root)]
+
+
+async def test_a_full_disk_stops_the_role_with_a_clear_error(tmp_path: Path) -> None:
+    settings = LedgerSettings(map_size_bytes=1 << 20, map_size_bytes_max=1 << 20)
+    chain = Chain()
+    for seq in range(1, 120):
+        chain.commit(block(0, [record(at, seq) for at in range(6)]))
+    answered: list[tuple[int, int, bytes]] = []
+    with pytest.raises(BaseExceptionGroup) as stopped:
+        await append_until_stopped(tmp_path, settings, chain, answered)
+    assert stopped.group_contains(OperationalError, match="STORE_FULL")
+    assert 1 < len(answered) < 119
+    # With more room everything that was answered is there, and the rest follows.
+    async with running(GENESIS, tmp_path) as stub:
+        again = await append_all(stub, chain.requests)
+    assert again[1:] == [chain.answer(index) for index in range(1, 120)]
+    assert answered[-1] in again
+
+
+async def test_before_and_after_its_work_the_role_says_so(tmp_path: Path) -> None:
+    service = build(context_of(GENESIS, tmp_path), LedgerSettings())
+    assert (service.name, service.ready()) == ("ledger", False)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(service.run())
+        await at_work(service)
+        task.cancel()
+    assert not service.ready()
