@@ -1,0 +1,1 @@
+"""Frozen values that every part of Seawall shares: committee, genesis, blocks, commits, updates."""
