@@ -121,7 +121,9 @@ class Committer:
         """Go on with the slot after that of a leader whose commit is known from elsewhere."""
         leaders = self._schedule.leaders(round_)
         assert author in leaders, "a commit's leader has a slot"
-        self._next_round, self._next_position = round_, leaders.index(author)
+        slot = (round_, leaders.index(author))
+        assert slot >= self.next_slot, "a slot that has a verdict keeps it"
+        self._next_round, self._next_position = slot
         self._advance(len(leaders))
         for known in [known for known in self._slots if known < self._next_round]:
             del self._slots[known]

@@ -123,8 +123,8 @@ class Core:
         if not self.equivocators >> ref.author & 1:
             self.equivocators |= 1 << ref.author
             other = self.find(first)
-            if other is not None:
-                self.evidence[ref.author] = (other, block)
+            assert other is not None, "the first block of a slot is kept as long as the slot"
+            self.evidence[ref.author] = (other, block)
             self.effects.observe(
                 "equivocation",
                 round=ref.round,

@@ -56,10 +56,9 @@ class PermutationLeaders:
             )
             # 256 bits over a small total: the bias of the remainder is below 2^-190.
             mark = int.from_bytes(seed, "big") % total
-            for place, (author, weight) in enumerate(left):
-                if mark < weight:
-                    drawn.append(author)
-                    del left[place]
-                    break
-                mark -= weight
+            place = 0
+            while mark >= left[place][1]:
+                mark -= left[place][1]
+                place += 1
+            drawn.append(left.pop(place)[0])
         return tuple(drawn)

@@ -73,6 +73,7 @@ def _restore_base(core: Core, base: Base, restored: Restored) -> None:
     core.linearizer.restore(base.index, base.digest, base.leader.round, base.clock_ms)
     core.committer.jump_behind(base.leader.round, base.leader.author)
     core.votes.restore(base.index, base.voted_index)
+    core.rooted_index, core.rooted_round = base.index, base.leader.round
     restored.own_last = base.own_last
     restored.floor = base.floor
     restored.base_round = base.leader.round
