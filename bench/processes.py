@@ -139,3 +139,14 @@ def disk_written_bytes(directory: Path, sys: Path = Path("/sys")) -> int | None:
         return int(stat.read_text().split()[SECTORS_WRITTEN]) * SECTOR_BYTES
     except FileNotFoundError:
         return None
+
+
+def machine_cpu_seconds(proc: Path = PROC) -> float:
+    """Return the processor time that everybody on the machine has used since boot.
+
+    User, nice, system, interrupts and steal; a guest's time is part of user.
+    """
+    user, nice, system, _idle, _iowait, hard, soft, steal, *_ = (
+        (proc / "stat").read_text().partition("\n")[0].split()[1:]
+    )
+    return sum(map(int, (user, nice, system, hard, soft, steal))) * TICK_SECONDS

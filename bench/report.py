@@ -46,6 +46,7 @@ class Window:
         generator: usage of the load generator; None when there was none.
         loopback: traffic between all processes.
         disk_bytes: bytes written to the disk, by anybody; None when there is none.
+        machine_cpu_seconds: processor time of everything on the machine.
 
     """
 
@@ -56,11 +57,19 @@ class Window:
     generator: Usage | None
     loopback: Traffic
     disk_bytes: int | None
+    machine_cpu_seconds: float
 
     @property
     def seconds(self) -> float:
         """Return how long it lasted."""
         return self.ended - self.started
+
+    @property
+    def others_percent(self) -> float:
+        """Return what programs that are not measured used, in per cent of one core."""
+        measured = [*self.sites, *filter(None, [self.generator])]
+        ours = sum(usage.cpu_seconds for usage in measured)
+        return max(0.0, 100 * (self.machine_cpu_seconds - ours) / self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +118,7 @@ class Phase:
         rate: of them, per second.
         latency: per stage, from when the update was due to the client's knowledge of the stage.
         busy_percent: use of one core by all sites together.
+        others_percent: use of one core by programs that are not measured: the less, the better.
         refused: refused updates by code, over the whole phase.
         lost: updates without an answer at its end.
         exhausted: the generator ran out of signed updates, so the rate is too low.
@@ -123,6 +133,7 @@ class Phase:
     rate: float
     latency: Mapping[str, Latency | None]
     busy_percent: float
+    others_percent: float
     refused: Mapping[str, int]
     lost: int
     exhausted: bool
@@ -219,6 +230,7 @@ def phase(load: str, target: float, window: Window, told: Mapping[str, Any]) -> 
         rate=len(landed) / window.seconds,
         latency=latencies(landed),
         busy_percent=100 * sum(usage.cpu_seconds for usage in window.sites) / window.seconds,
+        others_percent=window.others_percent,
         refused=dict(sorted(told["refused"].items())),
         lost=told["lost"],
         exhausted=told["exhausted"],
@@ -312,9 +324,10 @@ def rates(report: Report) -> str:
                 floor = [FLOORS.get(size.label), verdict(size.reached)]
             refused = sum(one.refused.values())
             load = f"{one.load} {one.target:.0f}{'/s' if one.load == 'open' else ' a site'}"
-            rows.append([size.label, load, one.rate, *figures, refused + one.lost, *floor])
+            busy: list[Cell] = [one.busy_percent, one.others_percent]
+            rows.append([size.label, load, one.rate, *figures, refused + one.lost, *busy, *floor])
     header = ("size", "load", "updates/s", "p50 ms", "p95 ms", "p99 ms", "refused or lost")
-    return render((*header, "floor", "verdict"), rows)
+    return render((*header, "sites %", "others %", "floor", "verdict"), rows)
 
 
 def costs(report: Report) -> str:

@@ -99,11 +99,13 @@ def progress(message: str) -> None:
 
 
 async def measure_size(
-    size: Size, lengths: Lengths, directory: Path, *, idle: bool, profile: bool
+    size: Size, lengths: Lengths, directory: Path, *, idle: bool, options: argparse.Namespace
 ) -> tuple[SizeReport, tuple[IdleSite, ...]]:
     """Measure one payload size on sites of its own."""
     progress(f"{size.label}: starting four sites")
-    async with sites.running(directory, size.payload_bytes, profile=profile) as network:
+    async with sites.running(
+        directory, size.payload_bytes, profile=options.profile, settings=options.set
+    ) as network:
         resting: tuple[IdleSite, ...] = ()
         if idle:
             progress(f"{size.label}: {lengths.idle:.0f} s without load")
@@ -201,6 +203,13 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--no-idle", action="store_true", help="do not look at idle sites")
     parser.add_argument("--profile", action="store_true", help="sample the sites' stacks")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help='line for the settings of all sites, as in --set "ingestion.flush_ms = 20"',
+    )
     parser.add_argument("--keep", action="store_true", help="keep the sites' directories")
     parser.add_argument("--json", type=Path, help="where the report goes; bench/results by default")
     return parser.parse_args()
@@ -229,7 +238,7 @@ async def measure(options: argparse.Namespace, home: Path) -> Report:
     for size in chosen:
         directory = home / f"sites-{size.payload_bytes}"
         look = not options.no_idle and not reports
-        one, idle = await measure_size(size, lengths, directory, idle=look, profile=options.profile)
+        one, idle = await measure_size(size, lengths, directory, idle=look, options=options)
         reports.append(one)
         resting = resting or idle
         if not options.keep:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ class Reading:
     generator: Usage | None
     loopback: Traffic
     disk_bytes: int | None
+    machine_cpu_seconds: float
 
 
 class Network:
@@ -73,6 +74,7 @@ class Network:
         metrics = await self._scrape() if opens else None
         sites = tuple(processes.read(pid) for pid in self.pids)
         load = None if generator is None else processes.read(generator)
+        machine = processes.machine_cpu_seconds()
         disk = processes.disk_written_bytes(self.directory)
         moment, loopback = time.monotonic(), processes.loopback()
         return Reading(
@@ -82,6 +84,7 @@ class Network:
             generator=load,
             loopback=loopback,
             disk_bytes=disk,
+            machine_cpu_seconds=machine,
         )
 
     async def _scrape(self) -> tuple[Samples, ...]:
@@ -122,14 +125,18 @@ def between(before: Reading, after: Reading) -> Window:
             packets=after.loopback.packets - before.loopback.packets,
         ),
         disk_bytes=disk,
+        machine_cpu_seconds=after.machine_cpu_seconds - before.machine_cpu_seconds,
     )
 
 
 @asynccontextmanager
 async def running(
-    directory: Path, payload_bytes: int, *, profile: bool = False
+    directory: Path, payload_bytes: int, *, profile: bool = False, settings: Sequence[str] = ()
 ) -> AsyncIterator[Network]:
-    """Make a network with one task of this payload size, and run it until the end of the block."""
+    """Make a network with one task of this payload size, and run it until the end of the block.
+
+    With `profile` the sites sample themselves; `settings` are lines for their settings files.
+    """
     stacks = directory / "stacks" if profile else None
     if stacks is not None:
         stacks.mkdir(parents=True)
@@ -139,6 +146,9 @@ async def running(
     plan = NetworkPlan(sites=SITES, chain="bench", contributors=CONTRIBUTORS, tasks=(planned,))
     made = make_network(directory, plan)
     files = NetworkDirectory(directory)
+    for site in made.genesis.sites:
+        with files.settings(site.name).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in settings)
     async with Supervisor(files, made.origin, plans_of(files, made.genesis)) as supervisor:
         try:
             await wait_until_up(made.genesis)

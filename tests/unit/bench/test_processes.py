@@ -81,3 +81,9 @@ def test_written_bytes_are_those_of_the_directorys_device(tmp_path: Path) -> Non
     assert processes.disk_written_bytes(tmp_path, tmp_path) is None
     (device / "stat").write_text("   11 0 12 13   21 0 22 23 0 31 32\n")
     assert processes.disk_written_bytes(tmp_path, tmp_path) == 22 * 512
+
+
+def test_time_of_the_machine_is_everything_but_idle(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu  100 20 30 9999 9999 4 5 6 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
+    spent = processes.machine_cpu_seconds(tmp_path)
+    assert spent == pytest.approx(165 * processes.TICK_SECONDS)

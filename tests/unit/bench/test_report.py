@@ -43,6 +43,7 @@ WINDOW = Window(
     generator=usage(0.2),
     loopback=Traffic(bytes=8192, packets=40),
     disk_bytes=8192,
+    machine_cpu_seconds=1.6,
 )
 LANDED = [
     [99.0, 99.0, 99.1, 99.2, 99.9],  # before the window
@@ -72,6 +73,7 @@ def test_a_phase_counts_what_was_acknowledged_inside_its_window() -> None:
     phase = measured()
     assert (phase.committed, phase.rate, phase.lost) == (4, 2.0, 1)
     assert phase.busy_percent == pytest.approx(40.0)
+    assert phase.others_percent == pytest.approx(30.0)
     assert phase.refused == {"QUOTA_INFLIGHT": 2, "REPLAY_SEQ": 1}
 
 
