@@ -120,6 +120,7 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
         queue: asyncio.Queue[Change | None] = asyncio.Queue(CHANGES_MAX + 1)
         self._watchers.append(queue)
         try:
+            await context.send_initial_metadata(())  # the watcher knows that it misses nothing
             while (change := await queue.get()) is not None:
                 ended = _ENDS.get(change.reason)
                 reason = None if ended is None else status.refusal(ended)

@@ -264,3 +264,12 @@ def test_bytes_of_others_never_do_worse_than_a_peer_error(
         assert form.encode(form.decode(mixed)) == mixed
     except PeerError as fault:
         assert fault.code.startswith(("GENESIS_", "JSON_", "KEY_"))  # noqa: PT017 - either way is right
+
+
+def test_garbage_is_kept_long_enough_for_the_fast_path() -> None:
+    def shallow(spec: dict[str, Any]) -> None:
+        spec["consensus"].update(gcDepth=8, finalityDelay=5)
+
+    with pytest.raises(PeerError, match="GENESIS_RANGE") as raised:
+        form.decode(changed(shallow))
+    assert raised.value.field == "genesis.spec.consensus.gcDepth"

@@ -1,0 +1,130 @@
+"""The fault plane over mutual TLS: for the runner and the own site, only where chaos is on."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc
+from seawall.chaos import service as chaos_service
+from seawall.config import Settings
+from seawall.runtime import status
+from seawall.runtime.certificates import make_certificate
+from seawall.runtime.channels import client_channel, peer_channel
+from seawall.runtime.serve import Ports, Role, serve
+from seawall.runtime.service import CHAOS, LEDGER
+from seawall.telemetry.logs import open_log
+from tests.integration.consensus.cluster import Memory, MemoryService
+from tests.integration.sites import TestSites, make_sites
+
+Stub = fault_plane_pb2_grpc.FaultPlaneServiceStub
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> TestSites:
+    """Make a chain."""
+    return make_sites(tmp_path_factory.mktemp("sites"))
+
+
+@asynccontextmanager
+async def serving(sites: TestSites, runner: Path | None = None) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    started: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
+    roles = {
+        LEDGER: Role(settings=Settings, build=lambda _, __: MemoryService(Memory())),
+        CHAOS: Role(settings=Settings, build=chaos_service.build),
+    }
+    chaos = {"enabled": True, "runner_certificate": runner}
+    config = sites.config(0, roles=(LEDGER,), chaos=chaos)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        log = open_log("error")
+        group.create_task(serve(config, roles, log=log, stop=stop, on_started=started.set_result))
+        await started
+        yield
+        stop.set()
+
+
+def fault(fault_id: str = "a", lease: int = 10, point: str = "host.before_send") -> Any:  # noqa: ANN401 - a message
+    return fault_plane_pb2.ApplyRequest(
+        fault=fault_plane_pb2.FaultSpec(
+            id=fault_id,
+            lease_seconds=lease,
+            crash=fault_plane_pb2.CrashFault(point=point, skip_count=1 << 30),
+        )
+    )
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:  # noqa: ANN401 - any call
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value.code(), status.error_from(raised.value).code
+
+
+def pair(sites: TestSites, site: int) -> tuple[bytes, bytes]:
+    keys = sites.directory / f"site-{site}" / "keys"
+    return (keys / "tls.key").read_bytes(), (keys / "tls.crt").read_bytes()
+
+
+async def test_a_fault_is_applied_watched_renewed_listed_and_reverted(sites: TestSites) -> None:
+    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        stub = Stub(channel)
+        watch = stub.Watch(fault_plane_pb2.FaultPlaneServiceWatchRequest(), timeout=10)
+        changes = aiter(watch)
+        await watch.wait_for_connection()
+        await stub.List(fault_plane_pb2.ListRequest())
+        await stub.Apply(fault("short", lease=1))
+        assert (await anext(changes)).active
+        await stub.Apply(fault("long"))
+        assert (await anext(changes)).fault.id == "long"
+        await stub.Renew(fault_plane_pb2.RenewRequest(id="long", lease_seconds=300))
+        over = await anext(changes)
+        assert (over.fault.id, over.active) == ("short", False)
+        assert over.reason.code == "FAULT_LEASE_OVER"
+        (left,) = (await stub.List(fault_plane_pb2.ListRequest())).faults
+        assert left.id == "long"
+        assert 290 < left.lease_seconds <= 300
+        await stub.Revert(fault_plane_pb2.RevertRequest(id="long"))
+        ended = await anext(changes)
+        assert (ended.fault.id, ended.active, ended.reason.code) == ("long", False, "")
+
+
+async def test_what_cannot_be_a_fault_is_refused(sites: TestSites) -> None:
+    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        stub = Stub(channel)
+        await stub.Apply(fault("taken"))
+        empty = fault_plane_pb2.ApplyRequest(fault=fault_plane_pb2.FaultSpec(id="b"))
+        bad, gone = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+        assert await refused(stub.Apply(fault("taken"))) == (
+            grpc.StatusCode.ALREADY_EXISTS,
+            "FAULT_ID",
+        )
+        assert await refused(stub.Apply(fault(""))) == (bad, "FAULT_ID")
+        assert await refused(stub.Apply(fault("b", lease=0))) == (bad, "FAULT_LEASE")
+        assert await refused(stub.Apply(fault("b", point="x"))) == (bad, "FAULT_POINT")
+        assert await refused(stub.Apply(empty)) == (bad, "FAULT_KIND")
+        renew = fault_plane_pb2.RenewRequest(id="b", lease_seconds=1)
+        assert await refused(stub.Renew(renew)) == (gone, "FAULT_ID")
+        revert = fault_plane_pb2.RevertRequest(id="b")
+        assert await refused(stub.Revert(revert)) == (gone, "FAULT_ID")
+
+
+async def test_only_the_runner_and_the_own_site_may_call(sites: TestSites, tmp_path: Path) -> None:
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    runner = make_certificate("runner", (), not_before=yesterday)
+    certificate = tmp_path / "runner.crt"
+    certificate.write_bytes(runner[1])
+    request = fault_plane_pb2.ListRequest()
+    denied = (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
+    async with serving(sites, certificate):
+        async with peer_channel(sites.genesis.sites[0], *runner) as channel:
+            await Stub(channel).List(request, timeout=10)
+        async with peer_channel(sites.genesis.sites[0], *pair(sites, 1)) as channel:
+            assert await refused(Stub(channel).List(request, timeout=10)) == denied
+        async with client_channel(sites.genesis.sites[0]) as channel:
+            assert await refused(Stub(channel).List(request, timeout=10)) == denied
