@@ -170,6 +170,9 @@ class AsyncClient:
     ) -> None:
         assert self._group is not None, "entered before"
         self._root.cancel()
+        if kind is not asyncio.CancelledError:
+            # The body's own errors pass by as they are, not inside a group.
+            kind = error = trace = None
         try:
             await self._group.__aexit__(kind, error, trace)
         finally:
