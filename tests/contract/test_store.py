@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from seawall.ledger.lmdb_store import LmdbStore
 from seawall.ledger.store import Batch, Store, Table
-
 from tests.unit.ledger.memory_store import MemoryStore
 
 Opening = Callable[[Path], Store]
@@ -43,6 +43,7 @@ def batch_of(pairs: list[tuple[Table, bytes, bytes | None]]) -> Batch:
 
 
 @OPENINGS
+@settings(max_examples=30)  # each opens a file and waits for the disk
 @given(batches=st.lists(changes, max_size=5), probe=keys, limit=st.integers(0, 8))
 def test_reads_equal_a_dictionary(
     opening: Opening,

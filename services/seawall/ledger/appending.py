@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from seawall.codec import record_count
 from seawall.domain.commit import CertifiedCheckpoint
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.ledger.disk import finish
@@ -19,6 +20,9 @@ from seawall.ledger.log import Log, Position
 from seawall.ledger.receipts import accepted_landmark, decided_landmark, usable_landmark
 
 GROUP_COMMITS_MAX: Final = 64
+GROUP_UPDATES_MAX: Final = 1024
+"""No commit joins a group of more updates: executing them holds up the event loop, 20 us each."""
+
 QUEUE_ITEMS_MAX: Final = 256
 
 
@@ -96,11 +100,14 @@ class Appender:
             raise
 
     def _gather(self, group: list[_Item]) -> _Item | None:
-        """Add queued items to a group; return one that needs the group to be durable first."""
+        """Add queued items to a group; return one that has to wait for the next."""
         height = self._log.head.index
+        updates = _updates_of(group[0])
         while not self._queue.empty() and len(group) < GROUP_COMMITS_MAX:
             item = self._queue.get_nowait()
-            if isinstance(item.content, CertifiedCheckpoint) and item.content.index > height:
+            updates += _updates_of(item)
+            early = isinstance(item.content, CertifiedCheckpoint) and item.content.index > height
+            if early or updates > GROUP_UPDATES_MAX:
                 return item
             group.append(item)
         return None
@@ -193,6 +200,14 @@ class Appender:
             items.append(self._queue.get_nowait())
         for item in items:
             _refuse(item, self._failed)
+
+
+def _updates_of(item: _Item) -> int:
+    """Return how many updates a commit delivers, 0 for a certificate."""
+    if isinstance(item.content, CertifiedCheckpoint):
+        return 0
+    blocks = item.content.blocks
+    return sum(record_count(batch.records_bytes) for block in blocks for batch in block.batches)
 
 
 def _refuse(item: _Item, error: SeawallError) -> None:

@@ -60,8 +60,6 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """Add this servicer to a server."""
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(self, server)
 
-    # --- the site's own services -----------------------------------------------------------------
-
     async def Append(  # noqa: N802 - gRPC's name
         self, request_iterator: AsyncIterator[pb.AppendRequest], context: AnyContext
     ) -> AsyncIterator[pb.AppendResponse]:
@@ -126,8 +124,6 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             await abort(context, error)
         return pb.PutSubmissionResponse()
 
-    # --- anybody ---------------------------------------------------------------------------------
-
     async def GetEntry(  # noqa: N802 - gRPC's name
         self, request: pb.GetEntryRequest, context: AnyContext
     ) -> pb.GetEntryResponse:
@@ -162,8 +158,8 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.CheckpointResponse:
         """Return the newest certified checkpoint."""
         del request, context
-        note, index = self._reader.note().decode(), self._log.certified_index
-        return pb.CheckpointResponse(note=note, commit_index=index)
+        note = self._reader.note().decode()
+        return pb.CheckpointResponse(note=note, commit_index=self._log.certified_index)
 
     async def ProveInclusion(  # noqa: N802 - gRPC's name
         self, request: pb.ProveInclusionRequest, context: AnyContext
@@ -265,18 +261,16 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.LedgerStatusResponse:
         """Return where the ledger stands."""
         del request, context
-        head = self._log.head
+        row = self._log.head.row
         return pb.LedgerStatusResponse(
-            height=head.index,
+            height=self._log.head.index,
             certified_height=self._log.certified_index,
-            tree_size=head.row.tree_size,
-            root=head.row.root,
-            clock_ms=head.row.clock_ms,
-            updates=head.row.updates,
+            tree_size=row.tree_size,
+            root=row.root,
+            clock_ms=row.clock_ms,
+            updates=row.updates,
             versions=self._log.versions,
         )
-
-    # --- parts -----------------------------------------------------------------------------------
 
     def _running(self) -> asyncio.TaskGroup:
         """Return the group in which streams do their work."""

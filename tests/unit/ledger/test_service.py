@@ -1,45 +1,22 @@
-"""The ledger role as its neighbours see it: every RPC, over the in-process channel."""
+"""The ledger role as its neighbours see it: every RPC but receipts, in process."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
 
 import grpc
 import msgspec
 import pytest
 
 from seawall.api.v1 import ledger_pb2 as pb
-from seawall.api.v1 import ledger_pb2_grpc
 from seawall.codec import encode_records
 from seawall.crypto.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from seawall.domain.block import UpdateRecord
 from seawall.errors import OperationalError, PeerError
-from seawall.formats import dsse
-from seawall.formats import entry as entries
-from seawall.formats import genesis as genesis_format
-from seawall.formats import submission as submissions
-from seawall.formats.receipt import Verified, verify_receipt
-from seawall.formats.record import record_of
 from seawall.ledger.config import LedgerSettings
-from seawall.ledger.log import Log
 from seawall.ledger.service import build
-from seawall.runtime.status import error_from
-from tests.unit.ledger.chain import (
-    PAYLOAD_BYTES,
-    append,
-    block,
-    certificate,
-    delivery,
-    digest,
-    key,
-    make_genesis,
-    origin_of,
-    record,
-    vote,
-)
-from tests.unit.ledger.memory_store import MemoryStore
+from tests.unit.ledger.chain import block, certificate, delivery, digest, record
 from tests.unit.ledger.site import (
     append_all,
     at_work,
@@ -49,96 +26,23 @@ from tests.unit.ledger.site import (
     running,
     stream,
 )
-
-Stub: TypeAlias = "ledger_pb2_grpc.LedgerServiceAsyncStub"
-GENESIS = make_genesis()
-GENESIS_BYTES = genesis_format.encode(GENESIS)
-ORIGIN = origin_of(GENESIS)
-
-
-def sealed(person: int, seq: int) -> tuple[UpdateRecord, bytes, bytes]:
-    """Return a real submission: its record, its envelope, its payload."""
-    owner = key(f"person {person}")
-    payload = sha256(f"{person} {seq}".encode()).digest() * 40
-    payload = payload[:PAYLOAD_BYTES]
-    made = submissions.Submission(
-        origin=ORIGIN,
-        task="digits",
-        kind="delta",
-        base_version=0,
-        base_digest=digest("base digits"),
-        contributor=sha256(owner.public).digest(),
-        seq=seq,
-        expires_height=900,
-        checkpoint_size=0,
-        checkpoint_root=EMPTY_ROOT,
-        payload_digest=sha256(payload).digest(),
-        payload_size=len(payload),
-        manifest_digest=None,
-        provenance_digest=None,
-        num_examples=5,
-        metrics=(),
-    )
-    update_id = submissions.update_id(submissions.to_payload(made))
-    envelope = dsse.encode(submissions.seal(made, owner))
-    return record_of(made, update_id, 0), envelope, payload
-
-
-UPDATES = [sealed(person, 1) for person in range(1, 4)]
-RECORDS = [one[0] for one in UPDATES]
-
-
-class Chain:
-    """A reference log beside the role: says what must be answered, and signs for the sites."""
-
-    def __init__(self) -> None:
-        self.log = Log(MemoryStore(), GENESIS, ORIGIN)
-        self.requests: list[pb.AppendRequest] = []
-
-    def commit(self, *blocks: object, clock_ms: int | None = None) -> None:
-        """Add a commit."""
-        made = delivery(self.log.head.index + 1, *blocks, clock_ms=clock_ms)  # type: ignore[arg-type]  # blocks
-        append(self.log, made)
-        self.requests.append(commit_message(made, ORIGIN))
-
-    def certify(self) -> None:
-        """Add a certificate for the last commit."""
-        head = self.log.head
-        self.requests.append(certificate_message(certificate(head.index, head.row, ORIGIN)))
-
-    def answer(self, index: int) -> tuple[int, int, bytes]:
-        """Return what a commit is answered with."""
-        row = self.log.row(index)
-        assert row is not None
-        return index, row.tree_size, row.root
-
-
-def three_commits() -> Chain:
-    chain = Chain()
-    chain.commit(block(0, RECORDS))
-    chain.commit()
-    chain.commit(*[block(at, (), [vote(1, "v1")]) for at in range(2)])
-    chain.certify()
-    return chain
+from tests.unit.ledger.wire import (
+    GENESIS,
+    ORIGIN,
+    RECORDS,
+    UPDATES,
+    Chain,
+    Stub,
+    code_of,
+    drain,
+    three_commits,
+)
 
 
 @pytest.fixture
 async def stub(tmp_path: Path) -> AsyncIterator[Stub]:
     async with running(GENESIS, tmp_path) as made:
         yield made
-
-
-async def drain(call: AsyncIterable[object]) -> None:
-    """Read a stream to its end."""
-    async for _ in call:
-        pass
-
-
-async def code_of(call: Awaitable[object]) -> tuple[str, grpc.StatusCode]:
-    """Return with which code and status a call fails."""
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call
-    return error_from(failed.value).code, failed.value.code()
 
 
 async def test_commits_are_answered_with_their_trees_however_often(stub: Stub) -> None:
@@ -321,90 +225,6 @@ async def test_what_travels_beside_an_update_is_kept(stub: Stub) -> None:
     bad = pb.PutSubmissionRequest(submissions=[pb.StoredSubmission(update_id=b"x")])
     invalid = grpc.StatusCode.INVALID_ARGUMENT
     assert await code_of(stub.PutSubmission(bad)) == ("RPC_DIGEST", invalid)
-
-
-async def receipt(stub: Stub, update: UpdateRecord, **options: object) -> Verified:
-    request = pb.ReceiptRequest(update_id=update.update_id, **options)  # type: ignore[arg-type]  # its fields
-    answer = await stub.Receipt(request)
-    return verify_receipt(answer.document, GENESIS_BYTES, None)
-
-
-async def test_receipts_verify_offline(stub: Stub) -> None:
-    chain = three_commits()
-    await append_all(stub, chain.requests)
-    update, envelope, payload = UPDATES[0]
-    assert (await receipt(stub, update)).submission is None
-    stored = pb.StoredSubmission(update_id=update.update_id, envelope=envelope)
-    await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
-    answer = await stub.Receipt(
-        pb.ReceiptRequest(update_id=update.update_id, aggregated=True, wait_ms=10)
-    )
-    verified = verify_receipt(answer.document, GENESIS_BYTES, payload)
-    assert verified.submission is not None
-    assert verified.version is not None
-    assert (verified.version.version, verified.version.payload) == (1, digest("v1").hex())
-    assert isinstance(verified.cut, entries.CutEntry)
-
-
-async def test_who_waits_for_a_receipt_is_woken_by_the_checkpoint(stub: Stub) -> None:
-    chain = three_commits()
-    waiting = [
-        asyncio.ensure_future(receipt(stub, one, wait_ms=30_000, aggregated=aggregated))
-        for one in RECORDS
-        for aggregated in (False, True)
-    ]
-    gone = stub.Receipt(pb.ReceiptRequest(update_id=RECORDS[0].update_id, wait_ms=30_000))
-    await asyncio.sleep(0)
-    gone.cancel()
-    await append_all(stub, chain.requests[:3])
-    assert not any(one.done() for one in waiting)
-    await append_all(stub, chain.requests[3:])
-    verified = await asyncio.gather(*waiting)
-    assert [one.version is not None for one in verified] == [False, True] * 3
-
-
-async def test_who_waits_across_a_restart_is_woken_too(tmp_path: Path) -> None:
-    chain = three_commits()
-    async with running(GENESIS, tmp_path) as stub:
-        await append_all(stub, chain.requests[:3])
-    async with running(GENESIS, tmp_path) as stub:
-        waiting = asyncio.ensure_future(receipt(stub, RECORDS[0], wait_ms=30_000))
-        await asyncio.sleep(0)
-        await append_all(stub, chain.requests[3:])
-        assert (await waiting).index > 0
-
-
-async def test_receipts_that_do_not_exist_say_why(stub: Stub) -> None:
-    not_found = grpc.StatusCode.NOT_FOUND
-    ask = pb.ReceiptRequest(update_id=RECORDS[0].update_id, wait_ms=1)
-    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_UNKNOWN", not_found)
-    stored = pb.StoredSubmission(update_id=RECORDS[0].update_id, envelope=UPDATES[0][1])
-    await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
-    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
-    chain = Chain()
-    chain.commit(block(0, [*RECORDS, record(1, 5000)]))
-    await append_all(stub, chain.requests)
-    assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
-    refused = pb.ReceiptRequest(update_id=record(1, 5000).update_id)
-    assert await code_of(stub.Receipt(refused)) == ("RECEIPT_PENDING", not_found)
-    chain.certify()
-    await append_all(stub, chain.requests[1:])
-    assert await code_of(stub.Receipt(refused)) == ("REPLAY_SEQ", grpc.StatusCode.ALREADY_EXISTS)
-    waiting = pb.ReceiptRequest(update_id=RECORDS[0].update_id, aggregated=True)
-    assert await code_of(stub.Receipt(waiting)) == ("RECEIPT_PENDING", not_found)
-    bad = pb.ReceiptRequest(update_id=b"x")
-    assert (await code_of(stub.Receipt(bad)))[0] == "RPC_DIGEST"
-
-
-async def test_a_dropped_update_has_a_receipt_that_says_so(stub: Stub) -> None:
-    chain = Chain()
-    old = record(1, 2)
-    chain.commit(block(0, [*RECORDS, record(1, 3), old]))
-    chain.commit()
-    chain.certify()
-    await append_all(stub, chain.requests)
-    verified = await receipt(stub, old, aggregated=True)
-    assert verified.dropped == "SUPERSEDED"
 
 
 def item(update: UpdateRecord, base: str = "base digits") -> pb.JudgeItem:
