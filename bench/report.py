@@ -82,6 +82,7 @@ class Cost:
         threads_cpu_us: the former, by thread.
         steps_us: time that passed in each step that the sites time themselves, all sites; steps
             of several updates at once count in parts, and steps may contain each other.
+        events: how often each of these steps was timed; several updates may share one.
         fsyncs: waits for the disk that the sites count, all sites.
         disk_bytes: bytes written to the disk; None when there is none.
         loopback_bytes: bytes over the network, clients and sites.
@@ -96,6 +97,7 @@ class Cost:
     generator_cpu_us: float
     threads_cpu_us: Mapping[str, float]
     steps_us: Mapping[str, float]
+    events: Mapping[str, float]
     fsyncs: float
     disk_bytes: float | None
     loopback_bytes: float
@@ -272,11 +274,13 @@ def cost(window: Window, updates: int, told: Mapping[str, Any]) -> Cost:
     client_messages = (told["messagesOut"] + told["messagesIn"]) / whole * window.seconds
     generator = 0.0 if window.generator is None else window.generator.cpu_seconds
     micro = 1e6 / updates
+    spent_in = durations(window.metrics)
     return Cost(
         site_cpu_us=sum(usage.cpu_seconds for usage in window.sites) * micro,
         generator_cpu_us=generator * micro,
         threads_cpu_us={name: seconds * micro for name, seconds in by_size(threads)},
-        steps_us={name: spent.seconds * micro for name, spent in durations(window.metrics).items()},
+        steps_us={name: spent.seconds * micro for name, spent in spent_in.items()},
+        events={name: spent.count / updates for name, spent in spent_in.items()},
         fsyncs=sum(total(window.metrics, name, **PERSIST.get(name, {})) for name in FSYNCS)
         / updates,
         disk_bytes=None if window.disk_bytes is None else window.disk_bytes / updates,
@@ -304,7 +308,7 @@ def verdict(reached: bool | None) -> str:  # noqa: FBT001 - what it says is the 
 def text(report: Report) -> str:
     """Return the report as it is printed."""
     parts = [rates(report)]
-    parts += [costs(report), threads(report), steps(report)]
+    parts += [costs(report), threads(report), steps(report), events(report)]
     if report.idle:
         parts.append(idle(report))
     return "\n\n".join(part for part in parts if part)
@@ -361,6 +365,11 @@ def threads(report: Report) -> str:
 def steps(report: Report) -> str:
     """Return the table of time by step."""
     return columns(report, "µs passed by step", lambda cost: cost.steps_us)
+
+
+def events(report: Report) -> str:
+    """Return the table of how often steps were taken."""
+    return columns(report, "events per update", lambda cost: cost.events)
 
 
 def columns(report: Report, title: str, pick: Any) -> str:  # noqa: ANN401 - a field of Cost

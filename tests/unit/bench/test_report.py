@@ -95,6 +95,7 @@ def test_cost_is_per_acknowledged_update() -> None:
     assert cost.threads_cpu_us == pytest.approx({"main": 150_000, "grpc": 50_000})
     assert cost.steps_us["ledger_fsync_duration"] == pytest.approx(15_000)
     assert cost.steps_us["consensus_phase_duration{handle}"] == pytest.approx(10_000)
+    assert cost.events["consensus_phase_duration{handle}"] == 25
     assert cost.fsyncs == pytest.approx((2 * 3 + 2 * 2) / 4)
     assert cost.consensus_bytes == 1024
     assert (cost.disk_bytes, cost.loopback_bytes, cost.loopback_packets) == (2048, 2048, 10)
