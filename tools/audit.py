@@ -1,8 +1,8 @@
 """Audit what a chain has exported, with nothing of Seawall: python tools/audit.py DIRECTORY.
 
 There: genesis.json; per site ledgers/NAME.jsonl, one entry a line, and ledgers/NAME.note, the
-checkpoint over them; payloads/DIGEST.safetensors; receipts/*.json. Formats: docs/ledger.md,
-docs/receipt.md, docs/learning.md, RFC 6962, DSSE, C2SP notes and proofs.
+checkpoint over them; payloads/DIGEST.safetensors; receipts/*.json. Formats: ledger.md, receipt.md
+and learning.md in docs, RFC 6962, DSSE, C2SP notes and proofs.
 """
 
 import base64
@@ -33,9 +33,10 @@ def sha(data: bytes) -> bytes:
 
 
 def load(text: str) -> Json:
-    """Return the spec of a document in canonical JSON of ASCII strings and integers."""
+    """Return the spec of a document in canonical JSON of strings and integers."""
     tree: Json = json.loads(text)
-    need(json.dumps(tree, sort_keys=True, separators=(",", ":")) == text, "JSON is canonical")
+    again = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    need(again == text, "JSON is canonical")
     return {"kind": tree["kind"], **tree["spec"]}
 
 
@@ -102,8 +103,8 @@ def clip_nnm_median(ds: list[Vector], stale: list[int], f: int) -> Vector:
 def next_head(rule: Json, head: Vector, chosen: list[Any], gate: Vector | None) -> Vector:
     """Return the model after `head`; `chosen` has (staleness, examples, delta) by update id."""
     ds, stale = [one[2] for one in chosen], [isqrt(2**32 // (1 + one[0])) for one in chosen]
-    given = {"f": 0, "examples_cap": 1, "eta_numerator": 1, "eta_denominator": 1}
-    given |= rule["parameters"]
+    usual = {"f": 0, "examples_cap": 1, "eta_numerator": 1, "eta_denominator": 1}
+    given = usual | rule["parameters"]
     if rule["name"] == "fedavg":
         claims = [min(max(one[1], 1), given["examples_cap"]) for one in chosen]
         parts = [m * s * d for m, s, d in zip(claims, stale, ds, strict=True)]
@@ -121,7 +122,7 @@ class Audit:
 
     def __init__(self, home: Path) -> None:
         """Read genesis and ledgers."""
-        text = (home / "genesis.json").read_text()
+        text = (home / "genesis.json").read_text("utf-8")
         self.home, self.spec = home, load(text)
         self.origin = "seawall/" + sha(text.encode()).hex()[:16]
         self.sites, people = self.spec["sites"], self.spec["contributors"]
@@ -131,8 +132,8 @@ class Audit:
         self.heads = {name: (0, task["basePayloadDigest"]) for name, task in self.tasks.items()}
         self.updates: dict[str, Json] = {}
         self.people = {sha(bytes.fromhex(one["publicKey"])).hex(): one for one in people}
-        paths = {site["name"]: home / "ledgers" / f"{site['name']}.jsonl" for site in self.sites}
-        self.logs = {name: path.read_text().splitlines() for name, path in paths.items()}
+        texts = {s["name"]: (home / f"ledgers/{s['name']}.jsonl").read_text() for s in self.sites}
+        self.logs = {name: text.splitlines() for name, text in texts.items()}
         self.log = max(self.logs.values(), key=len)
 
     def cosigned(self, note: str) -> tuple[int, bytes]:
@@ -156,17 +157,17 @@ class Audit:
     def ledgers(self) -> str:
         """Each ledger hashes to a checkpoint of stake Q, and all are equal entry by entry."""
         for name, log in self.logs.items():
-            size, root = self.cosigned((self.home / "ledgers" / f"{name}.note").read_text())
+            size, root = self.cosigned((self.home / "ledgers" / f"{name}.note").read_text("utf-8"))
             need(size == len(log) and tree_root(log) == root, f"{name} hashes to its checkpoint")
             need(log == self.log[:size], f"{name} has the same entries as the longest ledger")
         return f"{len(self.logs)} ledgers of {min(map(len, self.logs.values()))} entries or more"
 
     def receipts(self) -> str:
         """Each receipt verifies offline, and every ledger has what it acknowledges."""
-        paths = sorted((self.home / "receipts").glob("*.json"))
-        for path in paths:
-            self._receipt(load(path.read_text()))
-        return f"{len(paths)} receipts"
+        texts = [path.read_text("utf-8") for path in (self.home / "receipts").glob("*.json")]
+        for text in texts:
+            self._receipt(load(text))
+        return f"{len(texts)} receipts"
 
     def _receipt(self, spec: Json) -> None:
         need(spec["origin"] == self.origin, "a receipt is of this chain")
@@ -202,8 +203,9 @@ class Audit:
                     {"root": "root"}.get(entry["kind"], "contributor"),
                 )
                 facts = {(owner, entry["seq"]), (owner, entry["payload"])}
-                need(not once & facts, "seq and payload count once for each contributor")
-                need(role in self.people[owner]["roles"], "an update is of an enrolled key")
+                need(
+                    not once & facts and role in self.people[owner]["roles"], "owner, seq, payload"
+                )
                 once |= facts
                 self.updates[entry["updateId"]] = entry
             elif entry["kind"] == "cut":

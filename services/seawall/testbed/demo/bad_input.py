@@ -233,7 +233,7 @@ _CASES: Final[dict[Kind, tuple[_Row, ...]]] = {
     ),
     Kind.TRUNCATION: (
         ("half a payload", _short_payload, "LENGTH"),
-        ("half an envelope", _short_envelope, "JSON_SYNTAX"),
+        ("half an envelope", _short_envelope, "JSON_TRUNCATED"),
         ("one bit flipped", _flipped_byte, "CHUNK_HASH"),
         ("nothing but zeros", _zeros, "VAL_ZERO"),
         ("a header beyond the file", _no_tensors, "ST_HEADER_SIZE"),
