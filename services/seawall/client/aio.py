@@ -187,20 +187,24 @@ class AsyncClient:
 
     # --- models -----------------------------------------------------------------------------
 
-    async def head(self) -> Head:
+    async def head(self, at_least: int = 0) -> Head:
         """Return the newest usable version, proven by a checkpoint of quorum stake.
+
+        Args:
+            at_least: a version that is known to be there, for example from an event; sites that
+                have not got it are passed by.
 
         Raises:
             PeerError: no site showed a head that holds: LOG_*, ENTRY_*, CLIENT_HEAD,
-                CLIENT_ROLLBACK.
+                CLIENT_ROLLBACK, CLIENT_BEHIND.
             OperationalError: RPC_*; no site answers.
 
         """
         self._check_open()
-        return await self._puller.head()
+        return await self._puller.head(at_least)
 
-    async def pull(self) -> Base:
-        """Return the newest usable version with its parameters; verified like `head`.
+    async def pull(self, at_least: int = 0) -> Base:
+        """Return the newest usable version with its parameters; arguments as for `head`.
 
         Raises:
             PeerError: as `head`; also LENGTH, CHUNK_HASH, VAL_*, ST_* for its payload.
@@ -208,7 +212,7 @@ class AsyncClient:
 
         """
         self._check_open()
-        return await self._puller.pull()
+        return await self._puller.pull(at_least)
 
     # --- updates ----------------------------------------------------------------------------
 

@@ -130,13 +130,13 @@ class Client:
         """Return the task as it stands in genesis."""
         return self._client.task
 
-    def head(self) -> Head:
+    def head(self, at_least: int = 0) -> Head:
         """Return the newest usable version, proven; see `AsyncClient.head`."""
-        return self._open().run(self._client.head())
+        return self._open().run(self._client.head(at_least))
 
-    def pull(self) -> Base:
+    def pull(self, at_least: int = 0) -> Base:
         """Return the newest usable version with its parameters; see `AsyncClient.pull`."""
-        return self._open().run(self._client.pull())
+        return self._open().run(self._client.pull(at_least))
 
     def prepare(
         self,

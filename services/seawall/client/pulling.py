@@ -23,6 +23,9 @@ ROUNDS_MAX: Final = 5
 
 PAUSE_SECONDS: Final = 0.3
 
+LATE: Final = ("CLIENT_BEHIND", "CLIENT_ROLLBACK")
+"""Faults of sites that have read less of the log than others."""
+
 T = TypeVar("T")
 
 
@@ -40,13 +43,15 @@ class Puller:
         self._memory = memory
         self._limits = limits
 
-    async def head(self) -> Head:
+    async def head(self, at_least: int) -> Head:
         """Return the newest usable version that a site can prove; see `AsyncClient.head`."""
-        return await self._ask(self._head_of, self._limits.rpc_seconds)
+        seconds = self._limits.rpc_seconds
+        return await self._ask(lambda link: self._head_of(link, at_least), seconds)
 
-    async def pull(self) -> Base:
+    async def pull(self, at_least: int) -> Base:
         """Return that version with its parameters; see `AsyncClient.pull`."""
-        return await self._ask(self._pull_from, self._limits.pull_seconds)
+        seconds = self._limits.pull_seconds
+        return await self._ask(lambda link: self._pull_from(link, at_least), seconds)
 
     async def _ask(self, question: Callable[[Link], Awaitable[T]], seconds: float) -> T:
         """Ask all sites in turn, and all again while they are only late."""
@@ -54,12 +59,12 @@ class Puller:
             try:
                 return await self._links.ask(question, seconds=seconds, every_fault=True)
             except SeawallError as fault:
-                if not is_passing(fault) and fault.code != "CLIENT_ROLLBACK":
+                if not is_passing(fault) and fault.code not in LATE:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
         return await self._links.ask(question, seconds=seconds, every_fault=True)
 
-    async def _head_of(self, link: Link) -> Head:
+    async def _head_of(self, link: Link, at_least: int) -> Head:
         """Return a site's head, verified."""
         request = aggregation_pb2.GetHeadRequest(task=self._task.name)
         answer = await link.aggregation.GetHead(request)
@@ -70,6 +75,9 @@ class Puller:
             digest, commit = bytes.fromhex(version.payload), version.commit
             final = answer.final or version.status == "final"
         self._memory.accept(checkpoint)
+        if answer.version < at_least:
+            hint = f"version {at_least} is not there yet, the newest is {answer.version}: ask again"
+            raise PeerError("CLIENT_BEHIND", hint, field="version")
         return Head(
             task=self._task.name,
             version=answer.version,
@@ -108,10 +116,10 @@ class Puller:
             raise PeerError("CLIENT_HEAD", hint, field="entry")
         return entry
 
-    async def _pull_from(self, link: Link) -> Base:
+    async def _pull_from(self, link: Link, at_least: int) -> Base:
         """Return a site's newest version; its payload has the digest that the log names."""
         async with asyncio.timeout(self._limits.rpc_seconds):
-            head = await self._head_of(link)
+            head = await self._head_of(link, at_least)
         payload = await self._payload(link, head)
         ints = await asyncio.to_thread(self._decode, payload, head.digest)
         arrays = {

@@ -136,6 +136,19 @@ async def test_silent_and_failing_sites_are_passed_by() -> None:
         assert [len(site.calls) for site in town.sites] == [2, 1, 0, 1], "asked last for a while"
 
 
+async def test_a_version_that_is_known_to_be_there_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulling_module, "PAUSE_SECONDS", 0.001)
+    async with Town() as town, client(town) as ours:
+        town.log.publish(SMALL, 1, (1,))
+        assert (await ours.pull(1)).version == 1
+        with pytest.raises(PeerError, match="CLIENT_BEHIND"):
+            await ours.pull(2)
+        with pytest.raises(PeerError, match="CLIENT_BEHIND"):
+            await ours.head(at_least=2)
+
+
 async def test_when_nobody_answers_the_last_fault_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
