@@ -24,4 +24,4 @@ def test_a_restart_never_signs_twice_and_loses_nothing(
     )
     world = play(Plan(seed=10, faults=faults, heal_us=4 * SECOND_US), engine)
     assert min(heights(world)) >= 30
-    assert all(seat.incarnation >= 13 for seat in world.seats[:together])
+    assert all(seat.incarnation >= 5 for seat in world.seats[:together]), "crashes must happen"

@@ -108,9 +108,7 @@ class Recomputation:
             if verdict == "undecided" or anchor is None:
                 return "undecided", None
             past = self.history(anchor)
-            deciding = [
-                b for b in self.by_round.get(slot[0] + self.wave - 1, []) if b in past
-            ]
+            deciding = [b for b in self.by_round.get(slot[0] + self.wave - 1, []) if b in past]
             for leader in self._at(slot):
                 if any(self.certifies(block, leader) for block in deciding):
                     return "commit", leader
@@ -152,7 +150,7 @@ class Recomputation:
             if ref in found or ref in done or ref[0] <= max(gc_round, 0):
                 continue
             found.add(ref)
-            stack.extend(self.parents[ref])
+            stack.extend(self.parents.get(ref, ()))
         return found
 
 

@@ -23,6 +23,7 @@ from seawall.consensus.engine import (
     Received,
     Record,
     Send,
+    Status,
     Subscribe,
 )
 from seawall.consensus.engines import EngineFactory
@@ -101,6 +102,10 @@ class Forger:
                 forged.append(Send(peer=ALL_PEERS, message=Blocks(blocks=(sealed,))))
         return replace(output, send=(*output.send, *forged))
 
+    def status(self) -> Status:
+        """Return where the honest engine stands."""
+        return self._inner.status()
+
     def _seal(self, content: Block) -> VerifiedBlock:
         """Sign with the own key, and claim that it is verified: the other side must check."""
         sealed = seal_block(content, self._committee.origin, self._identity.consensus_key)
@@ -163,9 +168,26 @@ class Starver:
                 sends.append(Send(peer=peer, message=Subscribe(after_round=max(0, last - 5))))
             case _:
                 pass
-        while (block := self._propose(now)) is not None:
-            sends.append(Send(peer=ALL_PEERS, message=Blocks(blocks=(block,))))
+        while (own := self._propose(now)) is not None:
+            sends.append(Send(peer=ALL_PEERS, message=Blocks(blocks=(own,))))
         return Output(send=tuple(sends))
+
+    def status(self) -> Status:
+        """Return the round that it has reached; it orders nothing."""
+        own_round = self._own[-1].ref.round if self._own else GENESIS_ROUND
+        return Status(
+            round=own_round + 1,
+            last_proposed_round=own_round,
+            commit_index=0,
+            commit_digest=b"",
+            certified_index=0,
+            gc_round=0,
+            held_blocks=len(self._held),
+            suspended_blocks=0,
+            pending_payloads=0,
+            accepts_payload=False,
+            recovering=False,
+        )
 
     def _propose(self, now: Instant) -> VerifiedBlock | None:
         own_round = self._own[-1].ref.round if self._own else GENESIS_ROUND

@@ -130,8 +130,7 @@ class OwnChain(Checker):
 
     def on_start(self, world: "World", seat: "Seat") -> None:
         """Hold what the disk kept, no more: a crash may have lost the rest."""
-        blocks = world.passage.accepted(seat.disk.durable)
-        self._held[seat.index] = {block.ref for block in blocks}
+        self._held[seat.index] = {block.ref for block in world.accepted}
         self._gc_round.setdefault(seat.index, 0)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
@@ -175,8 +174,16 @@ class CertifiedOnce(Checker):
         """Start with an empty union."""
         self._union: UnionDag | None = None
 
+    def on_start(self, world: "World", seat: "Seat") -> None:
+        """Add what became durable in a step that a crash cut short."""
+        self._add(world, seat)
+
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Add what is new, and look at equivocated slots that it may certify."""
+        del output
+        self._add(world, seat)
+
+    def _add(self, world: "World", seat: "Seat") -> None:
         if self._union is None:
             believed = world.machinery.committee(world.committee)
             self._union = UnionDag(believed, world.plan.parameters.wave_length)
@@ -233,6 +240,11 @@ class DirectVerdicts(Checker):
         """Start with an empty union."""
         self._blocks: dict[Ref, VerifiedBlock] = {}
         self._direct: dict[Slot, set[str]] = {}
+
+    def on_start(self, world: "World", seat: "Seat") -> None:
+        """Keep what became durable in a step that a crash cut short."""
+        if seat.author not in world.plan.hostile:
+            self._blocks.update((block.ref, block) for block in world.accepted)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Keep what was accepted and what was decided directly."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seawall.consensus.engine import Blocks, Output
+from seawall.consensus.engine import ALL_PEERS, Blocks, Output
 from seawall.domain.block import VerifiedBlock
 
 if TYPE_CHECKING:
@@ -27,21 +27,26 @@ class Checker:
     invariant = ""
 
     def on_start(self, world: "World", seat: "Seat") -> None:
-        """A seat was built from its disk and has not worked yet."""
+        """Look at a seat that was built from its disk and has not worked yet."""
 
     def on_crash(self, world: "World", seat: "Seat") -> None:
-        """A seat is about to stop."""
+        """Look at a seat that is about to stop."""
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
-        """A step's records are durable; nothing of it has been sent yet."""
+        """Look at a step whose records are durable and of which nothing has been sent yet."""
 
     def on_end(self, world: "World") -> None:
-        """The run has reached its goal."""
+        """Look once more when the run has reached its goal."""
 
 
-def own_blocks(author: int, output: Output) -> Iterable[VerifiedBlock]:
-    """Return the author's blocks among all that this output sends."""
+def own_blocks(author: int, output: Output, *, proposed: bool = False) -> Iterable[VerifiedBlock]:
+    """Return the author's blocks among all that this output sends.
+
+    With `proposed` only those that go to everybody, not what answers one peer.
+    """
     for send in output.send:
+        if proposed and send.peer != ALL_PEERS:
+            continue
         if isinstance(send.message, Blocks):
             for block in send.message.blocks:
                 if block.ref.author == author:

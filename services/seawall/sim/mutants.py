@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Final
+from typing import Final, TypeAlias
 
 from seawall.codec import decode_block
 from seawall.consensus.dag import core as core_module
@@ -39,7 +39,12 @@ from seawall.sim.plan import Plan
 from seawall.sim.profiles import plan_of
 from seawall.sim.world import World
 
-Replacement = tuple[ModuleType, str, object]
+Replacement: TypeAlias = tuple[ModuleType, str, object]
+Change: TypeAlias = Callable[[Plan, Machinery], tuple[Plan, Machinery]]
+
+
+def _nothing(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
+    return plan, parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +52,15 @@ class Mutant:
     """One broken rule: what it changes, which schedules show it, and who must catch it.
 
     `caught_by` lists every invariant that must catch it when its checker runs alone
-    (`ASSERT`: an assertion of the replica itself); `seeds_max` is within how many seeds.
+    (`ASSERT`: an assertion of the replica itself; `I16`: no progress); `seeds_max` is within
+    how many seeds.
     """
 
     summary: str
     profile: str
     caught_by: tuple[str, ...]
     seeds_max: int = 20
-    change: Callable[[Plan, Machinery], tuple[Plan, Machinery]] = lambda plan, parts: (plan, parts)
+    change: Change = _nothing
     replacements: tuple[Replacement, ...] = ()
 
     @contextmanager
@@ -186,7 +192,7 @@ class DeafSynchroniser(Synchroniser):
         """Do nothing."""
 
 
-def _believing(kind: type[Committee]) -> Callable[[Plan, Machinery], tuple[Plan, Machinery]]:
+def _believing(kind: type[Committee]) -> Change:
     def believe(committee: Committee) -> Committee:
         return kind(origin=committee.origin, epoch=committee.epoch, members=committee.members)
 
@@ -251,14 +257,14 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "quorum_off_by_one": Mutant(
         summary="a quorum is one unit of stake too small",
         profile="split",
-        caught_by=("I3", "I4", "I6", "I7"),
+        caught_by=("I3", "I4"),
         seeds_max=20,
         change=_believing(LaxCommittee),
     ),
     "heads_in_place_of_stake": Mutant(
         summary="quorums count heads",
         profile="split",
-        caught_by=("I3",),
+        caught_by=("I16",),
         seeds_max=40,
         change=_believing(HeadsCommittee),
     ),
@@ -342,9 +348,7 @@ def hunt(engine: str, name: str, *, only: str | None = None) -> Hunt:
         with mutant.installed():
             caught = _caught(World(plan, parts, checkers=checkers))
         if caught is not None and only in (None, caught):
-            return Hunt(
-                mutant=name, invariant=caught, seeds=seed + 1, seeds_max=mutant.seeds_max
-            )
+            return Hunt(mutant=name, invariant=caught, seeds=seed + 1, seeds_max=mutant.seeds_max)
     return Hunt(mutant=name, invariant=None, seeds=mutant.seeds_max, seeds_max=mutant.seeds_max)
 
 

@@ -118,8 +118,7 @@ class Network:
         size = len(self.authors)
         self._links = [[Link() for _ in range(size)] for _ in range(size)]
         self.peers = tuple(
-            tuple(b for b in range(size) if self.authors[b] != self.authors[a])
-            for a in range(size)
+            tuple(b for b in range(size) if self.authors[b] != self.authors[a]) for a in range(size)
         )
 
     def set_alive(self, seat: int, *, alive: bool) -> None:

@@ -52,7 +52,7 @@ class Draft:
 
 def _stakes(random: Random) -> tuple[int, ...]:
     size = random.choice((4, 5, 6, 7))
-    if random.random() < 0.5:
+    if random.randrange(2):
         return (1,) * size
     stakes = [random.randint(1, 4) for _ in range(size)]
     largest = stakes.index(max(stakes))
@@ -74,8 +74,11 @@ def _faulty(random: Random, stakes: tuple[int, ...]) -> tuple[int, ...]:
 def _add_crashes(draft: Draft) -> None:
     random = draft.random
     for _ in range(random.randint(1, 5)):
-        at_us, back_us = draft.instant(), random.randrange(20 * MILLISECOND_US, 600 * MILLISECOND_US)
-        together = random.random() < 0.15
+        at_us, back_us = (
+            draft.instant(),
+            random.randrange(20 * MILLISECOND_US, 600 * MILLISECOND_US),
+        )
+        together = random.randrange(7) == 0
         seats = range(draft.seats) if together else (random.randrange(draft.seats),)
         for seat in seats:
             draft.faults.append(
@@ -138,9 +141,9 @@ def _add_sights(draft: Draft) -> None:
         for number, author in enumerate(draft.twins):
             pair = (author, size + number)
             for seat in range(draft.seats):
-                choice = random.randrange(5)
-                if seat not in pair and choice < 4:
-                    blind.append((pair[choice % 2], seat))
+                hidden = random.choice((0, 0, 1, 1, None))
+                if seat not in pair and hidden is not None:
+                    blind.append((pair[hidden], seat))
         draft.faults.append(Sight(at_us=at_us, blind=tuple(blind)))
         at_us += random.randrange(50 * MILLISECOND_US, 400 * MILLISECOND_US)
     draft.faults.append(Sight(at_us=at_us))
@@ -161,7 +164,7 @@ def _honest(draft: Draft) -> None:
 
 def _crash(draft: Draft) -> None:
     _add_crashes(draft)
-    if draft.random.random() < 0.2:
+    if draft.random.randrange(5) == 0:
         _add_lost_disk(draft)
 
 
@@ -180,23 +183,21 @@ def _split(draft: Draft) -> None:
     side = honest[: random.randint(1, len(honest) - 1)]
     at_us = random.randrange(100 * MILLISECOND_US, 300 * MILLISECOND_US)
     until_us = at_us + random.randrange(200 * MILLISECOND_US, 700 * MILLISECOND_US)
-    draft.faults.append(
-        Partition(at_us=at_us, groups=(tuple(sorted((*side, *draft.twins))),))
-    )
+    draft.faults.append(Partition(at_us=at_us, groups=(tuple(sorted((*side, *draft.twins))),)))
     draft.faults.append(Partition(at_us=until_us))
     draft.ends(until_us)
 
 
 def _mix(draft: Draft) -> None:
     random = draft.random
-    if random.random() < 0.6:
+    if random.randrange(5) > 1:
         draft.twins = _faulty(random, draft.stakes)
         _add_sights(draft)
-    if random.random() < 0.6:
+    if random.randrange(5) > 1:
         _add_partitions(draft)
-    if random.random() < 0.6:
+    if random.randrange(5) > 1:
         _add_loss(draft)
-    if random.random() < 0.2:
+    if random.randrange(5) == 0:
         _add_lost_disk(draft)
     _add_crashes(draft)
 

@@ -32,12 +32,14 @@ def suspended(core: Core) -> list[Ref]:
 class _Promise:
     """What the outside has seen of a seat, and so what its disk must hold.
 
-    `own_round` is the round of the last own block that left, `index` the last commit that it
+    `own_round` is the round of the last own block that it proposed (one that it lost with its
+    disk may come back to it from others and leave again), `index` the last commit that it
     voted for. A commit that was only handed to the own ledger is no promise: it is made again.
     """
 
     own_round: int = 0
     index: int = 0
+    wipes: int = 0
 
 
 class Recovery(Checker):
@@ -58,8 +60,8 @@ class Recovery(Checker):
         """Compare the rebuilt engine with what its seat had promised."""
         promise = self._promises.setdefault(seat.index, _Promise())
         core = core_of(seat.engine)
-        if seat.wiped:
-            self._promises[seat.index] = _Promise()
+        if seat.wipes != promise.wipes:
+            self._promises[seat.index] = _Promise(wipes=seat.wipes)
             return
         if core is not None:
             self._compare(world, seat, core, promise)
@@ -69,7 +71,7 @@ class Recovery(Checker):
         if seat.author in world.plan.twins:
             return
         promise = self._promises[seat.index]
-        for block in own_blocks(seat.author, output):
+        for block in own_blocks(seat.author, output, proposed=True):
             promise.own_round = max(promise.own_round, block.ref.round)
             for vote in block.block.commit_votes:
                 promise.index = max(promise.index, vote.index)
@@ -128,9 +130,7 @@ class NothingSuspended(Checker):
         key = (seat.index, seat.incarnation)
         before = self._since.get(key, {})
         up = {other.author for other in world.honest() if other.replica is not None}
-        now = {
-            ref: before.get(ref, world.now_us) for ref in suspended(core) if ref.author in up
-        }
+        now = {ref: before.get(ref, world.now_us) for ref in suspended(core) if ref.author in up}
         self._since[key] = now
         for ref, since_us in now.items():
             if world.now_us - since_us > SUSPENDED_US_MAX:

@@ -8,6 +8,7 @@ Exit code 0 means no violation, 1 a violation.
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from seawall.consensus.engines import ENGINES
@@ -34,18 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = plan_of(options.profile, options.seed, commits=options.commits)
     machinery = honest_machinery(options.engine)
+    broken: AbstractContextManager[None] = nullcontext()
     if options.mutant is not None:
-        plan, machinery = MUTANTS[options.mutant].prepare(plan, machinery)
+        plan, machinery = MUTANTS[options.mutant].change(plan, machinery)
+        broken = MUTANTS[options.mutant].installed()
     recorder = TraceRecorder(options.site)
+    code = 0
     world = World(
         plan,
         machinery,
         checkers=(*all_checkers(), recorder),
         transcript=options.transcript is not None,
     )
-    code = 0
     try:
-        world.run()
+        with broken:
+            world.run()
         message = "no violation"
     except InvariantError as error:
         code, message = 1, f"VIOLATION {error}"

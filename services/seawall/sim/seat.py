@@ -37,7 +37,7 @@ class Seat:
     incarnation: int = 0
     timer: int = 0
     armed: Crash | None = None
-    wiped: bool = False
+    wipes: int = 0
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class Seat:
         """Replace the disk by an empty one, and the ledger with it."""
         self.disk.wipe()
         self.ledger = ModelLedger()
-        self.wiped = True
+        self.wipes += 1
 
     def arm(self, fault: Crash) -> None:
         """Crash at the next step that reaches the fault's point."""

@@ -50,6 +50,7 @@ class Report:
     leaders: int
     steps: int
     elapsed_us: int
+    cpu_s: float
     violation: str | None
 
 
@@ -58,6 +59,7 @@ def run_job(job: Job) -> Report:
     plan = plan_of(job.profile, job.seed, commits=job.commits)
     world = World(plan, honest_machinery(job.engine), checkers=all_checkers())
     violation = None
+    started = time.process_time()
     try:
         world.run()
     except InvariantError as error:
@@ -68,6 +70,7 @@ def run_job(job: Job) -> Report:
         leaders=min(heights, default=0),
         steps=world.steps,
         elapsed_us=world.now_us,
+        cpu_s=time.process_time() - started,
         violation=violation,
     )
 
@@ -120,17 +123,18 @@ def collect(jobs: Sequence[Job], processes: int) -> list[Report]:
 
 def table(reports: Sequence[Report]) -> list[str]:
     """Return the lines of the final table, one per profile and one for all."""
-    head = f"{'profile':<10} {'schedules':>9} {'leaders min':>11} {'median':>7} {'steps':>9} "
-    lines = [head + f"{'violations':>10}"]
+    head = f"{'profile':<10} {'schedules':>9} {'leaders min':>11} {'median':>7} "
+    lines = [head + f"{'steps':>9} {'CPU s':>6} {'violations':>10}"]
     groups = [(name, [r for r in reports if r.job.profile == name]) for name in SHARES]
     for name, group in (*groups, ("all", list(reports))):
         if group:
             leaders = [report.leaders for report in group]
             bad = sum(1 for report in group if report.violation is not None)
             steps = sum(report.steps for report in group)
+            cpu_s = sum(report.cpu_s for report in group)
             lines.append(
                 f"{name:<10} {len(group):>9} {min(leaders):>11} {median(leaders):>7.0f} "
-                f"{steps:>9} {bad:>10}"
+                f"{steps:>9} {cpu_s:>6.0f} {bad:>10}"
             )
     return lines
 
@@ -140,9 +144,7 @@ def mutant_table(hunts: Sequence[Hunt]) -> list[str]:
     lines = [f"{'mutant':<28} {'caught by':<10} {'seeds':>5} {'allowed':>7}"]
     for found in hunts:
         caught = found.invariant or "MISSED"
-        lines.append(
-            f"{found.mutant:<28} {caught:<10} {found.seeds:>5} {found.seeds_max:>7}"
-        )
+        lines.append(f"{found.mutant:<28} {caught:<10} {found.seeds:>5} {found.seeds_max:>7}")
     return lines
 
 

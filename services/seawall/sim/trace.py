@@ -30,6 +30,12 @@ class TraceRecorder(Checker):
         self._blocks: dict[Ref, VerifiedBlock] = {}
         self._commits: dict[int, Commit] = {}
 
+    def on_start(self, world: "World", seat: "Seat") -> None:
+        """Keep what became durable in a step that a crash cut short."""
+        if seat.index == self._seat:
+            for block in world.accepted:
+                self._blocks.setdefault(block.ref, block)
+
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Keep newly accepted blocks and commits."""
         if seat.index != self._seat:

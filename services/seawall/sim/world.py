@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
+from typing import TYPE_CHECKING
 
 from seawall.consensus.engine import (
     ALL_PEERS,
@@ -23,7 +24,7 @@ from seawall.consensus.engine import (
     Submitted,
     Woken,
 )
-from seawall.domain.block import VerifiedBlock
+from seawall.errors import SeawallError
 from seawall.sim.checking import Checker, InvariantError
 from seawall.sim.disk import Crashed, CrashPoint
 from seawall.sim.machinery import Machinery
@@ -35,8 +36,13 @@ from seawall.sim.seat import Seat
 from seawall.sim.transcript import Transcript
 from seawall.sim.workload import Workload
 
+if TYPE_CHECKING:
+    from seawall.domain.block import VerifiedBlock
+
 WALL_MS = 1_800_000_000_000
 BOOT_US = 1_000_000_000
+BROKEN = (AssertionError, AttributeError, LookupError, SeawallError, TypeError, ValueError)
+"""What a replica may never raise: a broken assertion, or an error of its own code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,7 @@ class World:
         self.faulty = plan.faulty
         self.now_us = 0
         self.steps = 0
+        # What the seat at work has just accepted, for the checkers; at a start, what it kept.
         self.accepted: tuple[VerifiedBlock, ...] = ()
         self.checkers = tuple(checkers)
         self.log = Transcript(enabled=transcript)
@@ -125,6 +132,7 @@ class World:
         assert seat.replica is None, "only a stopped seat starts"
         self.log.note(self.now_us, index, "start")
         seat.start(self)
+        self.accepted = self.passage.accepted(seat.disk.durable)
         for checker in self.checkers:
             checker.on_start(self, seat)
         self.push(seat, Woken())
@@ -153,9 +161,7 @@ class World:
         match fault:
             case Crash():
                 if fault.point is None:
-                    self.crash(
-                        fault.seat, restart_after_us=fault.restart_after_us, wipe=fault.wipe
-                    )
+                    self.crash(fault.seat, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
                 else:
                     self.seats[fault.seat].arm(fault)
             case Partition():
@@ -256,8 +262,8 @@ class World:
         except Crashed:
             self._crash_armed(seat)
             return
-        except AssertionError as error:
-            raise self.violation("ASSERT", f"{seat.name}: {error}") from error
+        except BROKEN as error:
+            raise self.violation("ASSERT", f"{seat.name}: {error!r}") from error
         seat.busy = True
         wait = self.plan.sync_us if seat.disk.syncs != synced and output.persist else 0
         if wait:
