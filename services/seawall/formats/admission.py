@@ -91,13 +91,19 @@ class Admission:
         if len(envelope) + len(manifest) + len(provenance) > BESIDE_SIZE_BYTES_MAX:
             hint = f"envelope and statements have at most {BESIDE_SIZE_BYTES_MAX} bytes together"
             raise PeerError("TOO_LARGE", hint, field="manifest")
-        decoded = dsse.decode(envelope, size_max=ENVELOPE_SIZE_BYTES_MAX)
+        try:
+            decoded = dsse.decode(envelope, size_max=ENVELOPE_SIZE_BYTES_MAX)
+        except PeerError as error:
+            raise _placed(error, "envelope") from None
         contributor = self._keys.get(decoded.signatures[0].keyid)
         if contributor is None:
             hint = "name an enrolled key by the hash of its public key in the signature's key id"
             raise PeerError("KEY_UNKNOWN", hint, field="signatures[0].keyid")
         payload = dsse.verify_one(decoded, submission.PAYLOAD_TYPE, contributor.public_key)
-        claim = submission.from_payload(payload)
+        try:
+            claim = submission.from_payload(payload)
+        except PeerError as error:
+            raise _placed(error, "envelope.payload") from None
         task_index = self._check_claim(claim, contributor)
         update_id = submission.update_id(payload)
         record = record_of(claim, update_id, task_index)
@@ -175,6 +181,20 @@ class Admission:
         return task_index
 
 
+def _placed(error: PeerError, place: str, *, nested: bool = False) -> PeerError:
+    """Return an error that says in which part of an update it lies.
+
+    A field of a statement stands below the statement; fields of envelope and submission are told
+    apart by their names.
+    """
+    field = error.field
+    if field is None:
+        field = place
+    elif nested:
+        field = f"{place}.{field.removeprefix('$.')}"
+    return PeerError(error.code, error.hint, field=field, offset=error.offset)
+
+
 def _check_size(data: bytes, size_max: int, field: str) -> None:
     """Refuse bytes over a limit before they are read."""
     if len(data) > size_max:
@@ -209,7 +229,10 @@ def _check_manifest(claim: Submission, manifest: bytes) -> tuple[bytes, ...]:
     if sha256(manifest) != claim.manifest_digest:
         hint = "send the statement whose SHA-256 the submission names"
         raise PeerError("STMT_DIGEST", hint, field="manifest")
-    parsed = oms.parse_manifest(manifest, size_max=MANIFEST_SIZE_BYTES_MAX)
+    try:
+        parsed = oms.parse_manifest(manifest, size_max=MANIFEST_SIZE_BYTES_MAX)
+    except PeerError as error:
+        raise _placed(error, "manifest", nested=True) from None
     if parsed.size != claim.payload_size:
         raise PeerError("STMT_SHARDS", "list chunks for the whole payload", field="manifest")
     return parsed.chunk_digests
@@ -225,7 +248,10 @@ def _check_provenance(claim: Submission, provenance: bytes) -> bytes:
     if sha256(provenance) != claim.provenance_digest:
         hint = "send the statement whose SHA-256 the submission names"
         raise PeerError("STMT_DIGEST", hint, field="provenance")
-    told = slsa.parse(provenance, size_max=PROVENANCE_SIZE_BYTES_MAX)
+    try:
+        told = slsa.parse(provenance, size_max=PROVENANCE_SIZE_BYTES_MAX)
+    except PeerError as error:
+        raise _placed(error, "provenance", nested=True) from None
     if (told.task, told.base_version, told.base_digest, told.builder) != (
         claim.task,
         claim.base_version,
