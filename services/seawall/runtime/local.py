@@ -334,9 +334,13 @@ class _Exchange:
         if not handler.request_streaming:
             await self._answer(behaviour(self.request, context), handler.response_streaming)
             return
-        async with aclosing(self._incoming()) as requests:
-            context.requests = requests
+        requests = self._incoming()
+        context.requests = requests
+        try:
             await self._answer(behaviour(requests, context), handler.response_streaming)
+        finally:
+            with suppress(RuntimeError):  # a task of the handler still reads, and closes it
+                await requests.aclose()
 
     async def _answer(self, result: Any, streaming: bool) -> None:  # noqa: ANN401, FBT001 - whatever a handler returns
         if not streaming:

@@ -135,7 +135,7 @@ async def serve(
         services = process.build(roles, stack.enter_context(ExitStack()))
         stack.push_async_callback(process.channels.close)
         local = await stack.enter_async_context(process.local)
-        health = Health(services, config.data_dir, log)
+        health = Health(services, config.data_dir, process.log)
         servers, ports = await process.listen(services, health)
         for service in services:
             service.register(local)
@@ -148,11 +148,11 @@ async def serve(
                 for server in servers:
                     await server.start()
                 opened = Ports(**ports, metrics=metrics.port)
-                log.info("serving", roles=[one.name for one in services], **ports)
+                process.log.info("serving", roles=[one.name for one in services], **ports)
                 if on_started is not None:
                     on_started(opened)
                 await _stopped(stop, tasks)
-                log.info("stopping")
+                process.log.info("stopping")
                 bound.reschedule(asyncio.get_running_loop().time() + config.stop_seconds_max)
                 await health.stop()
                 await _stop_all(servers, SERVER_GRACE_SECONDS)
@@ -163,7 +163,7 @@ async def serve(
             raise OperationalError("SITE_STOP", hint) from fault
         finally:
             await _stop_all(servers, None)
-    log.info("stopped")
+    process.log.info("stopped")
 
 
 class _Process:

@@ -246,6 +246,50 @@ async def test_cancelling_the_waiting_task_cancels_the_handler() -> None:
         await one.consensus.cancelled.wait()
 
 
+class Reading(consensus_pb2_grpc.ConsensusServiceServicer):
+    """Reads requests in a task that is not the handler's."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+
+    async def Submit(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[Request], context: status.AnyContext
+    ) -> AsyncIterator[Response]:
+        """Answer from a queue that another task fills."""
+        del context
+        queue: asyncio.Queue[Request] = asyncio.Queue()
+
+        async def read() -> None:
+            async for request in request_iterator:
+                await queue.put(request)
+
+        task = self._group.create_task(read())
+        try:
+            while True:
+                yield Response(number=(await queue.get()).number)
+        finally:
+            task.cancel()
+
+
+async def test_a_handler_may_read_in_a_task_of_its_own() -> None:
+    seen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group, LocalServer() as server:
+        reading = Reading(group)  # type: ignore[abstract]  # Submit is enough here
+        consensus_pb2_grpc.add_ConsensusServiceServicer_to_server(reading, server)
+        stub = consensus_pb2_grpc.ConsensusServiceStub(server.channel())
+
+        async def requests() -> AsyncIterator[Request]:
+            yield Request(number=1)
+            await asyncio.Event().wait()
+
+        call = stub.Submit(requests())
+        assert number_of(await call.read()) == 1
+        call.cancel()
+        await turns()
+    assert seen == []
+
+
 async def test_a_dropped_call_cancels_the_handler() -> None:
     async with opened() as one:
         call = one.stub.Submit()
