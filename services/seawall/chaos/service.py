@@ -5,9 +5,9 @@ from typing import Final
 
 import grpc.aio
 
+from seawall.chaos.config import ChaosSettings
 from seawall.chaos.plane import Change, FaultPlane
 from seawall.chaos.servicer import FaultPlaneServicer
-from seawall.config import Settings
 from seawall.errors import LocalError
 from seawall.runtime.crash import ArmedCrashPoints
 from seawall.runtime.service import CHAOS, Context
@@ -57,7 +57,7 @@ class ChaosService:
         self._servicer.notify(change)
 
 
-def build(context: Context, settings: Settings) -> ChaosService:
+def build(context: Context, settings: ChaosSettings) -> ChaosService:
     """Return the fault plane of this process.
 
     Raises:

@@ -15,7 +15,7 @@ from seawall.domain.genesis import Task
 from seawall.errors import LocalError, OperationalError
 from seawall.formats.oms import CHUNK_SIZE
 from seawall.runtime.serve import Role
-from seawall.runtime.service import LEDGER, Context, Service
+from seawall.runtime.service import CHAOS, LEDGER, Context, Service
 from seawall.testbed.directory import NetworkDirectory
 
 PUT_SECONDS_MAX: Final = 30.0
@@ -26,6 +26,8 @@ def roles_of(config: SiteConfig) -> Mapping[str, Role]:
     found: dict[str, Role] = {name: _role(name) for name in config.roles}
     if LEDGER in found:
         found[LEDGER] = _with_base_models(found[LEDGER], config.genesis.parent)
+    if config.chaos.enabled:
+        found[CHAOS] = _role(CHAOS)
     return found
 
 

@@ -91,8 +91,8 @@ class Link:
         self._spoke = self._now()
         self._writing_since: float | None = None
 
-    @staticmethod
-    def _now() -> float:
+    def _now(self) -> float:
+        """Return the event loop's time in seconds."""
         return asyncio.get_running_loop().time()
 
     async def run(self) -> None:

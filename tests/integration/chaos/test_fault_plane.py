@@ -13,6 +13,7 @@ import pytest
 
 from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc
 from seawall.chaos import service as chaos_service
+from seawall.chaos.config import ChaosSettings
 from seawall.config import Settings
 from seawall.runtime import status
 from seawall.runtime.certificates import make_certificate
@@ -38,7 +39,7 @@ async def serving(sites: TestSites, runner: Path | None = None) -> AsyncIterator
     started: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
     roles = {
         LEDGER: Role(settings=Settings, build=lambda _, __: MemoryService(Memory())),
-        CHAOS: Role(settings=Settings, build=chaos_service.build),
+        CHAOS: Role(settings=ChaosSettings, build=chaos_service.build),
     }
     chaos = {"enabled": True, "runner_certificate": runner}
     config = sites.config(0, roles=(LEDGER,), chaos=chaos)

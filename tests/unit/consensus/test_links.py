@@ -45,6 +45,7 @@ class Recorder:
         self.messages: list[PeerMessage] = []
         self.is_up = asyncio.Event()
         self.downs = 0
+        self.got = asyncio.Event()
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -63,6 +64,7 @@ class Recorder:
         del link
         await self.hold.wait()
         self.messages.append(message)
+        self.got.set()
 
 
 def hello(**changes: object) -> PeerMessage:
@@ -80,6 +82,15 @@ def note(number: int) -> PeerMessage:
     return PeerMessage(subscribe=consensus_pb2.PeerSubscribe(after_round=number))
 
 
+class TimedLink(Link):
+    """A link whose time a test moves."""
+
+    now = 100.0
+
+    def _now(self) -> float:
+        return self.now
+
+
 class Running:
     """A link at work, and how it ended."""
 
@@ -87,7 +98,7 @@ class Running:
         self.stream = stream
         self.recorder = Recorder()
         settings = ConsensusSettings.model_validate(limits)
-        self.link = Link(stream, self.recorder, COMMITTEE, settings, own=0, peer=1)
+        self.link = TimedLink(stream, self.recorder, COMMITTEE, settings, own=0, peer=1)
         self.reason: asyncio.Future[SeawallError] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -176,37 +187,44 @@ async def test_a_reader_that_is_too_slow_loses_the_link(limits: dict[str, object
 
 
 async def test_silence_and_stuck_writes_end_a_link() -> None:
-    limits: dict[str, Any] = {"silence_seconds_max": 0.01, "heartbeat_seconds": 100}
+    limits: dict[str, Any] = {"silence_seconds_max": 10, "heartbeat_seconds": 100}
     async with running(hello(), **limits) as one:
         await one.recorder.is_up.wait()
-        await asyncio.sleep(0.02)
+        one.link.now += 10
+        one.link.tick()
+        one.stream.incoming.put_nowait(note(1))
+        await one.recorder.got.wait()
+        one.link.now += 10
+        one.link.tick()
+        assert not one.reason.done()
+        one.link.now += 0.5
         one.link.tick()
         assert (await one.reason).code == "LINK_SILENT"
     async with running(hello(), room=1, **limits) as one:
         await one.recorder.is_up.wait()
         one.link.send(note(1), 4)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
+        one.link.now += 10.5
         one.stream.incoming.put_nowait(note(1))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await one.recorder.got.wait()
         one.link.tick()
         assert (await one.reason).code == "LINK_SLOW"
 
 
 async def test_an_idle_link_sends_heartbeats() -> None:
-    async with running(hello(), heartbeat_seconds=0.001) as one:
+    async with running(hello(), heartbeat_seconds=2) as one:
         await one.stream.outgoing.get()
         await one.recorder.is_up.wait()
-        await asyncio.sleep(0.002)
+        one.link.now += 2
+        one.link.tick()
+        one.link.now += 0.5
         one.link.tick()
         sent = await one.stream.outgoing.get()
-        assert sent is not None
-        assert not isinstance(sent, SeawallError)
+        assert isinstance(sent, PeerMessage)
         assert sent.WhichOneof("kind") == "heartbeat"
-    async with running(hello(), heartbeat_seconds=100) as one:
-        await one.recorder.is_up.wait()
         one.link.tick()
-        assert one.stream.outgoing.qsize() == 1
+        await asyncio.sleep(0)
+        assert one.stream.outgoing.empty()
 
 
 async def test_a_reader_waits_for_its_replica() -> None:
