@@ -14,7 +14,7 @@ import msgspec
 
 from seawall.aggregation.computation import Computed, compute
 from seawall.aggregation.config import AggregationSettings
-from seawall.aggregation.history import Finished, History
+from seawall.aggregation.history import Cursor, Finished, History
 from seawall.aggregation.host import Consensus, PayloadSource
 from seawall.aggregation.versions import LoggedCut, LoggedVersion, TaskLog, version_zero
 from seawall.domain.genesis import Task
@@ -47,15 +47,16 @@ class Former:
         task: Task,
         settings: AggregationSettings,
         parts: "Parts",
-        final: int,
+        cursor: Cursor,
     ) -> None:
-        """Go on after the newest version of the history; `final` is the newest final one."""
+        """Go on after the newest version of the history."""
         self.task = task
         self.layout = Layout.of(task)
         self.history = History(context.data_dir / f"{task.name}.versions")
         last = self.history.get(len(self.history))
         self.done = version_zero(task) if last is None else last.logged()
-        self.log = TaskLog(task, context.site, self.done, final)
+        final, voted = cursor.final.get(task.name, 0), cursor.voted.get(task.name, 0)
+        self.log = TaskLog(task, context.site, self.done, final, voted)
         self.changed = asyncio.Event()
         """Set whenever the log said something about this task."""
         self.advanced = asyncio.Event()
@@ -64,7 +65,7 @@ class Former:
         self._settings = settings
         self._parts = parts
         self._vote: Vote | None = None
-        if last is not None and last.computed and last.version > final:
+        if last is not None and last.computed and not self.log.settled(last.version):
             digest = bytes.fromhex(last.computed)
             self._vote = Vote(last.version, digest, last.size_bytes)
         self._new_vote = asyncio.Event()

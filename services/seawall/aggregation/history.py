@@ -49,10 +49,15 @@ class Finished(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Where to go on: the next entry to read, and the newest final version of each task."""
+    """Where to go on after a restart.
+
+    `next` is the entry to read next; `final` has the newest final version of each task, `voted` the
+    newest for which a vote of this site was counted.
+    """
 
     next: int = 0
     final: dict[str, int] = msgspec.field(default_factory=dict)
+    voted: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class History:

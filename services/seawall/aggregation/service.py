@@ -54,7 +54,7 @@ class AggregationService:
         consensus = Consensus(context, settings)
         parts = Parts(self._payloads, consensus, metrics, self._written.set)
         self._formers = {
-            task.name: Former(context, task, settings, parts, self._cursor.final.get(task.name, 0))
+            task.name: Former(context, task, settings, parts, self._cursor)
             for task in context.genesis.tasks
         }
         self._servicer = AggregationServicer(
@@ -125,7 +125,8 @@ class AggregationService:
             needed = [former.log.needed_from() for former in self._formers.values()]
             position = min((at for at in needed if at is not None), default=self._next)
             final = {name: former.log.final for name, former in self._formers.items()}
-            self._cursor = Cursor(min(position, self._next), final)
+            voted = {name: former.log.voted for name, former in self._formers.items()}
+            self._cursor = Cursor(min(position, self._next), final, voted)
             await asyncio.to_thread(write_cursor, self._context.data_dir, self._cursor)
 
 

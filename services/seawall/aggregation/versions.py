@@ -65,7 +65,7 @@ def version_zero(task: Task) -> LoggedVersion:
 class TaskLog:
     """The cuts and versions of one task above those that are done."""
 
-    def __init__(self, task: Task, site: int, done: LoggedVersion, final: int) -> None:
+    def __init__(self, task: Task, site: int, done: LoggedVersion, final: int, voted: int) -> None:
         """Start above a version.
 
         Args:
@@ -73,12 +73,14 @@ class TaskLog:
             site: the own site; its votes are told apart.
             done: the newest version whose payload this site holds.
             final: the newest version that is known to be final.
+            voted: the newest version for which a vote of this site was counted.
 
         """
         self.task = task
         self.head = done
         """The newest usable version that the log names."""
         self.final = final
+        self.voted = voted
         self.cuts: dict[int, LoggedCut] = {}
         """Cuts whose versions are not done, by version, ascending."""
         self.usable: dict[int, LoggedVersion] = {}
@@ -86,7 +88,6 @@ class TaskLog:
         self._site = site
         self._done = done.version
         self._roots: dict[str, RootUpdate] = {}
-        self._voted = 0
 
     def apply(self, index: int, entry: entries.Entry, now_us: int) -> bool:
         """Take an entry of the log; say whether it changed anything here."""
@@ -100,7 +101,7 @@ class TaskLog:
 
     def settled(self, version: int) -> bool:
         """Say whether a vote of this site for `version` is counted, or needed no more."""
-        return version <= max(self.final, self._voted)
+        return version <= max(self.final, self.voted)
 
     def finish(self, version: int) -> None:
         """Note that the payload of a version is here."""
@@ -133,7 +134,7 @@ class TaskLog:
 
     def _apply_version(self, index: int, entry: entries.VersionEntry) -> bool:
         if self._site in entry.votes:
-            self._voted = max(self._voted, entry.version)
+            self.voted = max(self.voted, entry.version)
         if entry.status == FINAL:
             self.final = max(self.final, entry.version)
         if entry.version > self.head.version:

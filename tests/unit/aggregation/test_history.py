@@ -92,9 +92,9 @@ def test_a_failed_write_is_said(tmp_path: Path) -> None:
 
 
 def test_the_cursor_survives_a_restart(tmp_path: Path) -> None:
-    assert read_cursor(tmp_path) == Cursor(0, {})
-    write_cursor(tmp_path, Cursor(17, {"digits": 3}))
-    assert read_cursor(tmp_path) == Cursor(17, {"digits": 3})
+    assert read_cursor(tmp_path) == Cursor(0, {}, {})
+    write_cursor(tmp_path, Cursor(17, {"digits": 3}, {"digits": 4}))
+    assert read_cursor(tmp_path) == Cursor(17, {"digits": 3}, {"digits": 4})
 
 
 def test_a_damaged_cursor_is_said(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def logged(version: int, index: int) -> LoggedVersion:
 
 @pytest.fixture
 def log() -> TaskLog:
-    return TaskLog(TASK, SITE, version_zero(TASK), 0)
+    return TaskLog(TASK, SITE, version_zero(TASK), 0, 0)
 
 
 def test_a_cut_and_its_version_come_and_go(log: TaskLog) -> None:
@@ -154,7 +154,7 @@ def test_other_entries_are_no_news(log: TaskLog) -> None:
 
 
 def test_a_restart_goes_on_above_what_is_done() -> None:
-    log = TaskLog(TASK, SITE, logged(4, 42), final=3)
+    log = TaskLog(TASK, SITE, logged(4, 42), final=2, voted=3)
     assert not log.apply(40, cut(4), 0)
     log.apply(42, voted(4), 0)
     assert log.usable == {}
