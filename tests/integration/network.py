@@ -1,6 +1,7 @@
 """Whole sites, all roles, real sockets, in one event loop: what clients are tried on."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,13 +9,18 @@ from pathlib import Path
 
 from seawall.cli.compose import roles_of
 from seawall.client import AsyncClient, Limits
-from seawall.config import SiteConfig, load
+from seawall.config import PORTS_PER_SITE, SiteConfig, load
 from seawall.domain.parameters import ConsensusParameters
 from seawall.runtime.serve import Ports, serve
 from seawall.telemetry.logs import open_log
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.genesis_maker import NetworkPlan, make_network
 from seawall.testbed.tasks import digits_task, wide_task
+
+SITES_MAX = 4
+PORTS_FROM = 10_000
+PORT_RANGES = 600
+"""Each test process has a range of its own, so that several may run side by side."""
 
 FAST = ConsensusParameters(round_delay_ms_min=10, round_delay_ms_idle=100)
 QUICK = Limits(received_seconds=2, committed_seconds=4, backoff_seconds_max=1)
@@ -69,10 +75,11 @@ class Network:
 
 
 @asynccontextmanager
-async def network(path: Path, sites: int = 4) -> AsyncIterator[Network]:
+async def network(path: Path, sites: int = SITES_MAX) -> AsyncIterator[Network]:
     """Make a network of sites with the digits task and a wide one, and run it."""
     plan = NetworkPlan(
         sites=sites,
+        port=PORTS_FROM + os.getpid() % PORT_RANGES * PORTS_PER_SITE * SITES_MAX,
         contributors=4,
         consensus=FAST,
         tasks=(digits_task(1, contributors=4, interval_ms=200), wide_task(interval_ms=200)),
