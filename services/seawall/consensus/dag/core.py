@@ -55,6 +55,7 @@ class Core:
         self.payloads = Payloads(parameters)
         self.unwritten: list[Record] = []
         self.heard_rounds = [0] * committee.size
+        self.latest: list[VerifiedBlock | None] = [None] * committee.size
         self.equivocators = 0
         self.evidence: dict[int, tuple[VerifiedBlock, VerifiedBlock]] = {}
         self.recent: dict[int, Commit] = {}
@@ -158,8 +159,18 @@ class Core:
             self.votes.count(block, self.linearizer.index)
             for vote in block.valid_votes:
                 self._certify(vote.index)
+        self.keep_latest(block)
         self.unwritten.append(block_record(block))
         return vertex
+
+    def keep_latest(self, block: VerifiedBlock) -> None:
+        """Keep every author's latest block for good: it may be all that is left of it.
+
+        Its author is told of it when it starts again, and so learns that it has lost its disk.
+        """
+        known = self.latest[block.ref.author]
+        if known is None or known.ref.round < block.ref.round:
+            self.latest[block.ref.author] = block
 
     # --- going out ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ Source: docs/protocol.md.
 """
 
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final
 
 from seawall.consensus.dag.catch_up import CatchUp
 from seawall.consensus.dag.core import Core
@@ -98,8 +98,6 @@ class DagEngine:
             case PeerDown(peer):
                 self._synchroniser.peer_down(peer)
                 self._core.heard_rounds[peer] = UNHEARD
-            case _:
-                assert_never(event)
         return self._finish(now)
 
     def status(self) -> Status:
@@ -148,8 +146,6 @@ class DagEngine:
                 self._answer_latest(peer)
             case LatestReply():
                 self._take_latest(peer, message, now_us)
-            case _:
-                assert_never(message)
 
     def _take_in(
         self,
@@ -194,14 +190,8 @@ class DagEngine:
     def _answer_latest(self, peer: int) -> None:
         """Answer at once, from what we hold."""
         self._core.effects.send(
-            peer, LatestReply(self._latest_of(self._own), self._latest_of(peer))
+            peer, LatestReply(self._core.latest[self._own], self._core.latest[peer])
         )
-
-    def _latest_of(self, author: int) -> VerifiedBlock | None:
-        """Return the latest accepted block of an author that is still held."""
-        store = self._core.store
-        found = store.at_slot(store.highest_round_of(author), author)
-        return found[0].block if found else None
 
     def _take_latest(self, peer: int, reply: LatestReply, now_us: int) -> None:
         """Count an answer, if it is about the peer's and our own blocks, and use its blocks."""
@@ -228,7 +218,7 @@ class DagEngine:
 
     def _check_own(self) -> None:
         """Notice own blocks that came inside commits."""
-        latest = self._latest_of(self._own)
+        latest = self._core.latest[self._own]
         if latest is not None and latest.ref.round > self._proposer.last_proposed:
             self._lose_disk(latest.ref)
 

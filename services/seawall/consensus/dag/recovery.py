@@ -83,7 +83,8 @@ def _restore_block(
     core: Core, block: VerifiedBlock, settled: dict[Ref, None], restored: Restored
 ) -> None:
     """Accept a block again; a parent that is not there was below the gc round at its time."""
-    if block.ref in core.store:
+    core.keep_latest(block)
+    if block.ref in core.store or block.ref.round <= core.gc_round:
         return
     core.hear(block.ref)
     core.check_slot(block)
@@ -114,13 +115,15 @@ def _restore_commit(core: Core, summary: CommitSummary) -> None:
 def make_base(core: Core, own_last: Ref, floor: int) -> list[Record]:
     """Return the records of a new base at the last commit that is certified and in our ledger.
 
-    All commits after it and all blocks above its gc round are still held.
+    All commits after it and all blocks above its gc round are still held. Of authors that have
+    been silent for longer, the latest block is kept.
     """
     commit = core.recent[core.base_index]
     gc_round = max(0, commit.leader.round - core.gc_depth)
     later = [core.recent[index] for index in range(commit.index + 1, core.linearizer.index + 1)]
     delivered_later = {block.ref for one in later for block in one.blocks}
     held = [vertex for vertex in core.store if vertex.round > gc_round]
+    old = [block for block in core.latest if block is not None and block.ref.round <= gc_round]
     base = Base(
         index=commit.index,
         digest=commit.digest,
@@ -135,6 +138,7 @@ def make_base(core: Core, own_last: Ref, floor: int) -> list[Record]:
     )
     return [
         base_record(base),
+        *[block_record(block) for block in old],
         *[block_record(vertex.block) for vertex in held],
         *[Record(COMMIT, encode_commit_summary(summarise(one))) for one in later],
         Record(BASE_END, b""),

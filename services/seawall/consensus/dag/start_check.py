@@ -60,7 +60,9 @@ class StartCheck:
             effects.send(peer, LatestQuery())
 
     def answer(self, peer: int, reply: LatestReply) -> None:
-        """Count an answer."""
+        """Count an answer, unless it comes too late."""
+        if self.done:
+            return
         self._answered |= 1 << peer
         for block in (reply.own, reply.yours):
             if block is not None:

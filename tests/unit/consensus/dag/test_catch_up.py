@@ -119,7 +119,7 @@ class Disk:
 
 def test_older_commits_come_from_disk_and_their_votes_from_later_ones() -> None:
     source = Setting()
-    voting_rounds(source.core, 150)
+    voting_rounds(source.core, 205)
     commits = list(source.core.effects.deliver)
     helper = Setting(own=2, history=Disk(commits))
     assert answer(helper, 500) == NOTHING
@@ -129,7 +129,7 @@ def test_older_commits_come_from_disk_and_their_votes_from_later_ones() -> None:
     target = Setting(own=1)
     assert target.core.adopt(message.commits, message.votes) == ""
     # At the end of what the disk has, only what its own blocks certify is offered.
-    rest = answer(helper, 140)
+    rest = answer(helper, 190)
     assert commits[-6].index <= rest.commits[-1].index < commits[-1].index
 
 

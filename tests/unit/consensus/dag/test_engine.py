@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, LOST_DISK
 from seawall.consensus.engine import (
     BelowGc,
@@ -24,17 +25,11 @@ from seawall.consensus.engine import (
 from seawall.domain.block import Ref
 from seawall.domain.commit import Commit
 from seawall.domain.parameters import ConsensusParameters
-from tests.unit.consensus.cluster import Cluster, MemoryJournal, make_batch
+from tests.unit.consensus.cluster import Cluster, make_batch
 
 SECOND_US = 1_000_000
 QUICK = ConsensusParameters(gc_depth=10, round_delay_ms_idle=100)
 SIZES = [(1,) * n for n in (1, 4, 5, 6, 7)] + [(3, 1, 1, 2)]
-
-
-def signed_slots(journal: MemoryJournal, cluster: Cluster, index: int) -> list[Ref]:
-    """Return the references of all own blocks that a site ever sent."""
-    del journal
-    return [block.ref for block in cluster.sites[index].blocks]
 
 
 def heights(cluster: Cluster) -> list[int]:
@@ -188,19 +183,6 @@ def test_the_journal_from_the_last_base_on_is_enough() -> None:
     whole, short = cluster.build(0, records), cluster.build(0, records[begin:])
     assert whole.replica.status() == short.replica.status()
     assert len(records) - begin < len(records) / 2
-
-
-class Disk:
-    """Old commits of another site."""
-
-    def __init__(self, commits: list[Commit]) -> None:
-        self._commits = {commit.index: commit for commit in commits}
-        self.reads = 0
-
-    def read(self, index: int) -> Commit | None:
-        """Return a commit."""
-        self.reads += 1
-        return self._commits.get(index)
 
 
 def test_a_site_that_was_away_for_long_catches_up_by_certified_commits() -> None:
@@ -370,3 +352,145 @@ def test_a_fetch_below_the_gc_round_brings_the_newest_blocks_once_in_a_while() -
         ref for ref in held if ref.round >= leader_round
     }
     assert answers(cluster, 0, FetchBlocks((old,))) == []
+
+
+class Disk:
+    """The commits that a site has delivered."""
+
+    def __init__(self, commits: list[Commit]) -> None:
+        self._commits = {commit.index: commit for commit in commits}
+
+    def read(self, index: int) -> Commit | None:
+        """Return a commit."""
+        return self._commits.get(index)
+
+
+def test_a_disk_lost_during_a_long_absence_is_noticed_too() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    cluster.crash(1)
+    before = [block.ref.round for block in cluster.sites[1].blocks]
+    cluster.run(8 * SECOND_US)
+    # The others have pruned its blocks and started again themselves.
+    for index in (0, 2, 3):
+        cluster.crash(index)
+        records = cluster.sites[index].journal.durable
+        begin = max(i for i, record in enumerate(records) if record.kind == BASE_BEGIN)
+        cluster.restart(index, records[begin:], Disk(cluster.sites[index].commits))
+    site = cluster.restart(1, [])
+    cluster.run(3 * SECOND_US)
+    assert site.observed["disk_lost"] >= 1
+    assert site.blocks[0].ref.round > max(before)
+    assert all(other.observed["equivocation"] == 0 for other in cluster.sites)
+
+
+def test_what_no_block_could_carry_is_refused() -> None:
+    cluster = Cluster(parameters=ConsensusParameters(block_updates_max=2))
+    cluster.run(SECOND_US)
+    batches = (
+        make_batch(cluster.committee, 1, 1),
+        make_batch(cluster.committee, 0, 2, updates=3),
+        make_batch(cluster.committee, 0, 3),
+    )
+    cluster.post(0, Submitted(batches=batches, transactions=(b"", b"x" * 20_000, b"{}")))
+    cluster.run(SECOND_US)
+    assert cluster.sites[0].observed["submission_refused"] == 4
+    assert cluster.delivered_batches(3) == [3]
+    delivered = [
+        transaction
+        for commit in cluster.sites[2].commits
+        for block in commit.blocks
+        for transaction in block.block.transactions
+    ]
+    assert delivered == [b"{}"]
+
+
+def test_a_full_queue_refuses_more() -> None:
+    cluster = Cluster(parameters=ConsensusParameters(block_transactions_max=1))
+    transactions = tuple(b"%d" % number for number in range(17))
+    cluster.post(0, Submitted((make_batch(cluster.committee, 0, 1),), transactions))
+    cluster.post(0, Submitted((make_batch(cluster.committee, 0, 2),)))
+    cluster.run(1)
+    assert cluster.sites[0].observed["submission_refused"] == 2
+    assert not cluster.sites[0].replica.status().accepts_payload
+
+
+def test_an_answer_about_somebody_else_is_refused() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    other = cluster.sites[2].blocks[-1]
+    for reply in (LatestReply(other, None), LatestReply(None, other)):
+        cluster.post(0, Received(1, reply))
+    cluster.run(1)
+    assert cluster.sites[0].observed["latest_refused"] == 2
+
+
+def test_an_old_own_block_is_no_sign_of_a_lost_disk() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(5 * SECOND_US)
+    cluster.post(0, Received(1, Blocks((cluster.sites[0].blocks[0],))))
+    cluster.run(1)
+    assert cluster.sites[0].observed["disk_lost"] == 0
+
+
+def test_own_blocks_inside_commits_tell_of_a_lost_disk() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(8 * SECOND_US)
+    cluster.crash(1)
+    last = cluster.sites[1].blocks[-1].ref.round
+    # Nobody says a word about its latest block, so it only finds out while catching up.
+    cluster.filter = lambda _sender, target, message: (
+        not (target == 1 and isinstance(message, LatestReply) and message.yours is not None)
+    )
+    cluster.run(4 * SECOND_US)
+    site = cluster.restart(1, [])
+    cluster.post(1, Received(0, LatestReply(None, None)), 10)
+    cluster.post(1, Received(2, LatestReply(None, None)), 10)
+    cluster.run(4 * SECOND_US)
+    assert site.observed["disk_lost"] >= 1
+    assert [block.ref.round for block in site.blocks if block.ref.round > last]
+
+
+def test_a_peer_that_shows_what_lies_below_its_gc_round_helps_a_straggler() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    # Site 3 hears nothing for a while, less than what would send it to ask for commits at once.
+    cluster.filter = lambda _sender, target, _message: target != 3
+    cluster.run(SECOND_US * 3 // 2)
+    cluster.filter = lambda _sender, target, message: (
+        not (target == 3 and isinstance(message, Commits))
+    )
+    cluster.run(10 * SECOND_US)
+    cluster.check_agreement()
+    assert cluster.sites[3].observed["caught_up"] == 0
+
+
+def test_a_site_that_may_not_propose_still_writes_what_it_accepts() -> None:
+    cluster = Cluster((1,) * 4, ConsensusParameters(round_delay_ms_idle=25))
+    cluster.crash(3)
+    cluster.restart(3)
+    cluster.filter = lambda _sender, _target, message: not isinstance(message, LatestQuery)
+    for peer in (1, 2, 0):
+        for index in range(3):
+            if peer != index:
+                cluster.post(index, Received(peer, LatestReply(None, None)))
+    cluster.run(6 * SECOND_US)
+    assert cluster.sites[3].replica.status().recovering
+    assert not cluster.sites[3].blocks
+    assert len(cluster.sites[3].journal.durable) > 512
+
+
+def test_evidence_of_equivocation_is_kept() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    twin = Cluster((1,) * 4, QUICK)
+    twin.submit(3, 1)
+    cluster.run(SECOND_US)
+    twin.run(SECOND_US)
+    first = cluster.sites[3].blocks[-1]
+    (second,) = [block for block in twin.sites[3].blocks if block.ref.round == first.ref.round]
+    cluster.post(0, Received(3, Blocks((second,))))
+    cluster.run(1)
+    assert cluster.sites[0].observed["equivocation"] == 1
+    engine = cluster.sites[0].replica._engine  # noqa: SLF001 - evidence is not in the protocol yet
+    assert isinstance(engine, DagEngine)
+    assert engine.evidence() == {3: (first, second)}

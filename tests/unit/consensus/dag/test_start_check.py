@@ -41,6 +41,8 @@ def test_it_ends_at_once_when_all_have_answered() -> None:
     assert check.done
     assert check.poll(2000, effects) is None
     assert asked(effects) == []
+    check.answer(1, LatestReply(block(1000, 1), None))
+    assert check.highest_round == 0
 
 
 def test_enough_answers_and_a_bounded_wait_will_do() -> None:
