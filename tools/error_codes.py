@@ -36,6 +36,7 @@ AREAS = {
     "FAULT": "Injected faults",
     "FXP": "Fixed-point numbers",
     "GENESIS": "Genesis and committee",
+    "HELLO": "Hellos between sites",
     "INGEST": "Admission: quotas, limits, deadlines",
     "JOURNAL": "The replica's journal",
     "JSON": "JSON text",
@@ -60,8 +61,10 @@ AREAS = {
     "STREAM": "Upload sessions and streams",
     "SUB": "Submissions",
     "SUBMISSION": "What is kept beside updates",
+    "SYNC": "Messages between replicas",
     "TASK": "Tasks",
     "TOO": "Limits on sizes",
+    "TX": "Ordered transactions",
     "VAL": "Values of tensors",
 }
 FAULTS = {

@@ -74,6 +74,30 @@ class TestSites:
         return SigningKey.from_seed(seed(f"consensus-{site}"))
 
 
+def make_site(directory: Path, index: int, base: int) -> GenesisSite:
+    """Write the keys of one site of stake 1 and return its part of genesis."""
+    name = f"site-{index}"
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    tls = make_certificate(name, ("127.0.0.1",), not_before=yesterday)
+    seeds = {
+        CONSENSUS_KEY: seed(f"consensus-{index}"),
+        COSIGNER_KEY: seed(f"cosigner-{index}"),
+        LOG_KEY: seed("log"),
+    }
+    write_site_secrets(directory / name / "keys", seeds, *tls)
+    return GenesisSite(
+        name=name,
+        zone="loopback",
+        stake=1,
+        consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
+        cosigner_name=f"seawall.dev/{name}",
+        cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
+        tls_certificate_pem=tls[1].decode(),
+        peer_address=f"127.0.0.1:{base + 1}",
+        client_address=f"127.0.0.1:{base}",
+    )
+
+
 def make_sites(
     directory: Path,
     count: int = 4,
@@ -84,30 +108,7 @@ def make_sites(
 ) -> TestSites:
     """Write genesis and keys of `count` sites of stake 1."""
     bases = free_ports(count)
-    sites = []
-    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    for index, base in enumerate(bases):
-        name = f"site-{index}"
-        tls = make_certificate(name, ("127.0.0.1",), not_before=yesterday)
-        seeds = {
-            CONSENSUS_KEY: seed(f"consensus-{index}"),
-            COSIGNER_KEY: seed(f"cosigner-{index}"),
-            LOG_KEY: seed("log"),
-        }
-        write_site_secrets(directory / name / "keys", seeds, *tls)
-        sites.append(
-            GenesisSite(
-                name=name,
-                zone="loopback",
-                stake=1,
-                consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
-                cosigner_name=f"seawall.dev/{name}",
-                cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
-                tls_certificate_pem=tls[1].decode(),
-                peer_address=f"127.0.0.1:{base + 1}",
-                client_address=f"127.0.0.1:{base}",
-            )
-        )
+    sites = [make_site(directory, index, base) for index, base in enumerate(bases)]
     genesis = Genesis(
         chain="test",
         sites=tuple(sites),

@@ -8,7 +8,6 @@ Member names are those of the domain values in camelCase; keys and digests are l
 """
 
 import re
-from collections.abc import Callable
 from typing import Final, TypeVar
 
 from seawall.crypto.hashing import sha256
@@ -25,6 +24,12 @@ from seawall.domain.genesis import (
 )
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError, PeerError
+from seawall.formats.genesis_members import (
+    Members,
+    read_hexadecimal,
+    read_integer,
+    read_text,
+)
 from seawall.formats.jcs import INTEGER_MAX, JsonInput, JsonValue, canonical, parse_canonical
 
 GENESIS_SIZE_BYTES_MAX: Final = 1 << 24
@@ -32,7 +37,6 @@ SITES_MAX: Final = 128
 TASKS_MAX: Final = 1024
 CONTRIBUTORS_MAX: Final = 1 << 16
 STAKE_MAX: Final = 1 << 32
-PEM_SIZE_BYTES_MAX: Final = 16_384
 
 ROLES: Final = ("contributor", "root")
 """Roles that a contributor may have."""
@@ -45,7 +49,6 @@ _COSIGNER: Final = re.compile(r"[!-*,-~]{1,200}")
 _PEM: Final = re.compile(
     r"-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,64}\n)+-----END CERTIFICATE-----\n"
 )
-_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 _CONSENSUS_LIMITS: Final = {
     "wave_length": (3, 5),
@@ -113,7 +116,7 @@ def decode(data: bytes) -> Genesis:
             GENESIS_VERSION or KEY_* with the field.
 
     """
-    root = _Members(parse_canonical(data, size_max=GENESIS_SIZE_BYTES_MAX), "genesis")
+    root = Members(parse_canonical(data, size_max=GENESIS_SIZE_BYTES_MAX), "genesis")
     root.constant("apiVersion", "seawall.dev/v1")
     root.constant("kind", "Genesis")
     spec = root.members("spec")
@@ -216,96 +219,8 @@ def _camel(name: str) -> str:
 # --- reading -----------------------------------------------------------------------------------
 
 
-class _Members:
-    """The members of one JSON object; each is taken once, and none may be left over."""
-
-    def __init__(self, value: JsonValue, place: str) -> None:
-        if not isinstance(value, dict):
-            raise PeerError("GENESIS_TYPE", "expected an object", field=place)
-        self._left = dict(value)
-        self._place = place
-
-    def path(self, name: str) -> str:
-        return f"{self._place}.{name}"
-
-    def take(self, name: str) -> JsonValue:
-        if name not in self._left:
-            raise PeerError("GENESIS_MISSING", "this member is required", field=self.path(name))
-        return self._left.pop(name)
-
-    def end(self) -> None:
-        if self._left:
-            # Their names come from outside and are not repeated.
-            hint = "remove the members that this version does not know"
-            raise PeerError("GENESIS_UNKNOWN", hint, field=self._place)
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._left))
-
-    def members(self, name: str) -> "_Members":
-        return _Members(self.take(name), self.path(name))
-
-    def constant(self, name: str, wanted: str) -> None:
-        if self.take(name) != wanted:
-            raise PeerError("GENESIS_VERSION", f"expected {wanted}", field=self.path(name))
-
-    def integer(self, name: str, least: int, most: int) -> int:
-        return _integer(self.take(name), self.path(name), least, most)
-
-    def flag(self, name: str) -> bool:
-        value = self.take(name)
-        if not isinstance(value, bool):
-            raise PeerError("GENESIS_TYPE", "expected true or false", field=self.path(name))
-        return value
-
-    def text(self, name: str, pattern: re.Pattern[str]) -> str:
-        return _text(self.take(name), self.path(name), pattern)
-
-    def hexadecimal(self, name: str, size_bytes: int) -> bytes:
-        return _hexadecimal(self.take(name), self.path(name), size_bytes)
-
-    def key(self, name: str) -> bytes:
-        key = self.hexadecimal(name, 32)
-        check_public_key(key, field=self.path(name))
-        return key
-
-    def each(
-        self, name: str, read: Callable[[JsonValue, str], T], least: int, most: int
-    ) -> tuple[T, ...]:
-        place = self.path(name)
-        value = self.take(name)
-        if not isinstance(value, list):
-            raise PeerError("GENESIS_TYPE", "expected an array", field=place)
-        if not least <= len(value) <= most:
-            raise PeerError("GENESIS_COUNT", f"give {least} to {most} elements", field=place)
-        return tuple(read(element, f"{place}[{at}]") for at, element in enumerate(value))
-
-
-def _integer(value: JsonValue, place: str, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise PeerError("GENESIS_TYPE", "expected an integer", field=place)
-    if not least <= value <= most:
-        raise PeerError("GENESIS_RANGE", f"choose {least} to {most}", field=place)
-    return value
-
-
-def _text(value: JsonValue, place: str, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str):
-        raise PeerError("GENESIS_TYPE", "expected a string", field=place)
-    if len(value) > PEM_SIZE_BYTES_MAX or pattern.fullmatch(value) is None:
-        raise PeerError("GENESIS_TEXT", f"expected the form {pattern.pattern}", field=place)
-    return value
-
-
-def _hexadecimal(value: JsonValue, place: str, size_bytes: int) -> bytes:
-    digits = _text(value, place, _HEX)
-    if len(digits) != 2 * size_bytes:
-        raise PeerError("GENESIS_TEXT", f"give {size_bytes} bytes in hex", field=place)
-    return bytes.fromhex(digits)
-
-
 def _integers(
-    members: _Members, limits: dict[str, tuple[int, int]], *, whole: bool = False
+    members: Members, limits: dict[str, tuple[int, int]], *, whole: bool = False
 ) -> dict[str, int]:
     """Return the integers named by `limits`; `whole` says that nothing else may stand there."""
     values = {
@@ -316,15 +231,15 @@ def _integers(
     return values
 
 
-def _address(members: _Members, name: str) -> str:
+def _address(members: Members, name: str) -> str:
     address = members.text(name, _ADDRESS)
     port = int(address.rpartition(":")[2])
-    _integer(port, members.path(name), 1, 65_535)
+    read_integer(port, members.path(name), 1, 65_535)
     return address
 
 
 def _site(value: JsonValue, place: str) -> GenesisSite:
-    members = _Members(value, place)
+    members = Members(value, place)
     site = GenesisSite(
         name=members.text("name", _NAME),
         zone=members.text("zone", _NAME),
@@ -340,7 +255,7 @@ def _site(value: JsonValue, place: str) -> GenesisSite:
     return site
 
 
-def _consensus(members: _Members) -> ConsensusParameters:
+def _consensus(members: Members) -> ConsensusParameters:
     protocol = members.text("protocol", _NAME)
     values = _integers(members, _CONSENSUS_LIMITS, whole=True)
     parameters = ConsensusParameters(protocol=protocol, **values)
@@ -358,20 +273,20 @@ def _consensus(members: _Members) -> ConsensusParameters:
 
 
 def _root_key(value: JsonValue, place: str) -> bytes:
-    key = _hexadecimal(value, place, 32)
+    key = read_hexadecimal(value, place, 32)
     check_public_key(key, field=place)
     return key
 
 
 def _tensor(value: JsonValue, place: str) -> TensorSpec:
-    members = _Members(value, place)
+    members = Members(value, place)
     name = members.text("name", _TENSOR)
-    shape = members.each("shape", lambda one, at: _integer(one, at, 1, 1 << 32), 0, 8)
+    shape = members.each("shape", lambda one, at: read_integer(one, at, 1, 1 << 32), 0, 8)
     members.end()
     return TensorSpec(name=name, shape=shape)
 
 
-def _rule(members: _Members) -> RuleSpec:
+def _rule(members: Members) -> RuleSpec:
     name = members.text("name", _NAME)
     version = members.integer("version", 1, 1 << 16)
     given = members.members("parameters")
@@ -382,7 +297,7 @@ def _rule(members: _Members) -> RuleSpec:
     return RuleSpec(name=name, version=version, parameters=parameters)
 
 
-def _cut(members: _Members) -> CutPolicy:
+def _cut(members: Members) -> CutPolicy:
     values = _integers(members, _CUT_LIMITS)
     required = members.flag("rootRequired")
     members.end()
@@ -394,7 +309,7 @@ def _cut(members: _Members) -> CutPolicy:
 
 
 def _task(value: JsonValue, place: str) -> Task:
-    members = _Members(value, place)
+    members = Members(value, place)
     task = Task(
         name=members.text("name", _NAME),
         rule=_rule(members.members("rule")),
@@ -411,14 +326,14 @@ def _task(value: JsonValue, place: str) -> Task:
 
 
 def _role(value: JsonValue, place: str) -> str:
-    role = _text(value, place, _NAME)
+    role = read_text(value, place, _NAME)
     if role not in ROLES:
         raise PeerError("GENESIS_TEXT", f"choose among {', '.join(ROLES)}", field=place)
     return role
 
 
 def _contributor(value: JsonValue, place: str) -> Contributor:
-    members = _Members(value, place)
+    members = Members(value, place)
     contributor = Contributor(
         name=members.text("name", _TEXT),
         public_key=members.key("publicKey"),

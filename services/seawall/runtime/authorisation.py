@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from seawall.errors import PeerError
-from seawall.runtime.local import Handler
+from seawall.runtime.exchange import Handler
 from seawall.runtime.status import AnyContext, abort
 from seawall.runtime.tls import RUNNER, Callers
 

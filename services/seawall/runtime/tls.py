@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from seawall.domain.genesis import Genesis, GenesisSite
-from seawall.runtime.local import OWN_PROCESS
+from seawall.runtime.exchange import OWN_PROCESS
 
 AnyContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 

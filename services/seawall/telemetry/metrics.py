@@ -68,19 +68,12 @@ class ConsensusMetrics:
 
     def __init__(self, registry: Registry, protocol: str) -> None:
         """Create the families; `protocol` labels those that compare protocols."""
-
-        def histogram(name: str, text: str) -> Histogram:
-            full = f"seawall_consensus_{name}_seconds"
-            family = Histogram(full, text, ("protocol",), registry=registry, buckets=CONS)
-            return family.labels(protocol=protocol)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"seawall_consensus_{name}", text, registry=registry)
-
-        self.commit_duration = histogram(
+        self._registry = registry
+        self._protocol = protocol
+        self.commit_duration = self._seconds(
             "commit_duration", "From an own block's proposal to its delivery by a commit."
         )
-        self.finality = histogram(
+        self.finality = self._seconds(
             "finality", "From a batch's submission to this replica to its delivery by a commit."
         )
         self.phase_duration = Histogram(
@@ -90,63 +83,45 @@ class ConsensusMetrics:
             registry=registry,
             buckets=FAST,
         )
-        self._protocol = protocol
-        self.blocks = Counter(
-            "seawall_consensus_blocks", "Blocks delivered.", ("protocol",), registry=registry
-        ).labels(protocol=protocol)
-        self._transactions = Counter(
-            "seawall_consensus_transactions",
-            "Updates and ordered transactions by outcome.",
-            ("protocol", "outcome"),
-            registry=registry,
+        blocks = self._counter("consensus_blocks", "Blocks delivered.", "protocol")
+        self.blocks = blocks.labels(protocol=protocol)
+        self._transactions = self._counter(
+            "consensus_transactions", "Updates and transactions by outcome.", "protocol", "outcome"
         )
-        self._leaders = Counter(
-            "seawall_consensus_leaders",
-            "Leader slots by how they were decided.",
-            ("protocol", "outcome"),
-            registry=registry,
+        self._leaders = self._counter(
+            "consensus_leaders", "Leader slots by how they were decided.", "protocol", "outcome"
         )
-        self.fast_path = Counter(
-            "seawall_consensus_fast_path",
-            "Fast-path statements by outcome.",
-            ("outcome",),
-            registry=registry,
+        self.fast_path = self._counter(
+            "consensus_fast_path", "Fast-path statements by outcome.", "outcome"
         )
-        self.byzantine_evidence = Counter(
-            "seawall_consensus_byzantine_evidence",
-            "Proofs of misbehaviour.",
-            ("kind",),
-            registry=registry,
+        self.byzantine_evidence = self._counter(
+            "consensus_byzantine_evidence", "Proofs of misbehaviour.", "kind"
         )
-        self.round = gauge("round", "Threshold clock round.")
-        self.committed_height = gauge("committed_height", "Index of the last commit.")
-        self.batch_target = gauge(
-            "batch_target_transactions", "Updates that the next block may carry."
+        self.peer_message_bytes = self._counter(
+            "consensus_peer_message_bytes", "Bytes exchanged with validators.", "direction", "kind"
         )
-        self.timeout = gauge("timeout_seconds", "Current leader timeout.")
-        self.validators = Gauge(
-            "seawall_consensus_validators",
-            "Validators by this replica's view.",
-            ("state",),
-            registry=registry,
+        self.mempool_rejected = self._counter(
+            "mempool_rejected", "Submissions to consensus that were refused.", "reason"
         )
-        self.peer_message_bytes = Counter(
-            "seawall_consensus_peer_message_bytes",
-            "Bytes exchanged with other validators.",
-            ("direction", "kind"),
-            registry=registry,
+        self.round = self._gauge("consensus_round", "Threshold clock round.")
+        self.committed_height = self._gauge("consensus_committed_height", "Last commit's index.")
+        self.batch_target = self._gauge(
+            "consensus_batch_target_transactions", "Updates that the next block may carry."
         )
-        self.mempool = Gauge(
-            "seawall_mempool_transactions",
-            "Updates and transactions that wait for a block.",
-            registry=registry,
-        )
-        self.mempool_rejected = Counter(
-            "seawall_mempool_rejected",
-            "Submissions to consensus that were refused.",
-            ("reason",),
-            registry=registry,
-        )
+        self.timeout = self._gauge("consensus_timeout_seconds", "Current leader timeout.")
+        self.validators = self._gauge("consensus_validators", "Validators by state.", "state")
+        self.mempool = self._gauge("mempool_transactions", "Updates that wait for delivery.")
+
+    def _seconds(self, name: str, text: str) -> Histogram:
+        full = f"seawall_consensus_{name}_seconds"
+        family = Histogram(full, text, ("protocol",), registry=self._registry, buckets=CONS)
+        return family.labels(protocol=self._protocol)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"seawall_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"seawall_{name}", text, labels, registry=self._registry)
 
     def transactions(self, outcome: str) -> Counter:
         """Return the counter of transactions that ended `committed`, `rejected` or `expired`."""

@@ -19,7 +19,8 @@ from seawall.api.v1 import (
 )
 from seawall.errors import PeerError
 from seawall.runtime import status
-from seawall.runtime.local import PIPE_MESSAGES_MAX, LocalServer
+from seawall.runtime.exchange import PIPE_MESSAGES_MAX
+from seawall.runtime.local import LocalServer
 
 Request = consensus_pb2.ConsensusServiceSubmitRequest
 Response = consensus_pb2.ConsensusServiceSubmitResponse
