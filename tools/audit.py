@@ -198,14 +198,10 @@ class Audit:
         made, once = dict[tuple[str, int], str](), set[tuple[str, object]]()
         for entry in map(load, self.log):
             if "updateId" in entry:
-                owner, role = (
-                    entry["contributor"],
-                    {"root": "root"}.get(entry["kind"], "contributor"),
-                )
+                owner, role = entry["contributor"], entry["kind"].replace("delta", "contributor")
                 facts = {(owner, entry["seq"]), (owner, entry["payload"])}
-                need(
-                    not once & facts and role in self.people[owner]["roles"], "owner, seq, payload"
-                )
+                need(not once & facts, "seq and payload count once for each contributor")
+                need(role in self.people[owner]["roles"], "an update is of an enrolled key")
                 once |= facts
                 self.updates[entry["updateId"]] = entry
             elif entry["kind"] == "cut":

@@ -23,7 +23,7 @@ from seawall.testbed.report.page import document_of, write_report
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--short", action="store_true", help="12 versions instead of 60")
+    parser.add_argument("--short", action="store_true", help="15 versions instead of 60")
     parser.add_argument("--seed", type=int, default=1, help="of data and attacks (default: 1)")
     parser.add_argument(
         "--dir",

@@ -59,7 +59,7 @@ def title(field: Field, attack: Attack) -> str:
 async def _kill(field: Field, attack: Attack) -> list[Outcome]:
     """End a site without warning; let it return when the others have gone on."""
     name = field.genesis.sites[attack.site].name
-    async with field.down:
+    async with field.down, field.attacking(attack.site):
         gap = attack.until - attack.version
         # Later than planned when another site was still on its way back.
         until = max(attack.until, field.version + gap)
@@ -70,20 +70,19 @@ async def _kill(field: Field, attack: Attack) -> list[Outcome]:
         finally:
             field.supervisor.release(name)
         height = max(view.certified for view in field.views)
-        await field.until(lambda: _is_back(field, attack.site, height))
+        await field.until(lambda: field.is_level(attack.site, height))
     after = f"{gap} versions without it, then back and level"
     observed, expected = f"signal {-code}; {after}", f"signal 9; {after}"
     return [expect(title(field, attack), expected, observed)]
 
 
-def _is_back(field: Field, site: int, height: int) -> bool:
-    view = field.views[site]
-    return view.up and not view.recovering and view.certified >= height
-
-
 async def _bad_input(field: Field, attack: Attack) -> list[Outcome]:
     """Send submissions that must be refused, each with its code, over one stream."""
-    async with field.mallory, field.client(MALLORY, DIGITS, attack.site) as sdk:
+    async with (
+        field.mallory,
+        field.attacking(attack.site),
+        field.client(MALLORY, DIGITS, attack.site) as sdk,
+    ):
         material = await _material(field, attack, sdk)
         cases = bad_input.cases_of(attack.kind, material)
         channel = field.observer.channel(attack.site)
@@ -121,7 +120,10 @@ async def _material(field: Field, attack: Attack, sdk: AsyncClient) -> Material:
 async def _equivocate(field: Field, attack: Attack) -> list[Outcome]:
     """Sign two payloads under one number and send one to each of two sites at once."""
     verdicts: list[str] = []
-    async with field.client(TWIN, DIGITS, attack.site) as sdk:
+    async with (
+        field.attacking(attack.site, attack.other),
+        field.client(TWIN, DIGITS, attack.site) as sdk,
+    ):
         for turn in range(EQUIVOCATIONS_MAX):
             base = await sdk.pull()
             seq = sdk.next_seq()
@@ -173,6 +175,7 @@ async def _tamper(field: Field, attack: Attack) -> list[Outcome]:
     chunks = -(-size // CHUNK_SIZE)
     chosen = attack.draw % chunks
     async with (
+        field.attacking(attack.site),
         TamperingRelay(site, chunk=chosen, draw=attack.draw) as relay,
         AsyncClient(
             [site.name],

@@ -1,7 +1,8 @@
 """What attacks work with: the sites, keys, the current version, and what is to be checked later."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from seawall.client import AsyncClient, Chain
@@ -35,6 +36,7 @@ class Field:
         views: what the sites said last.
         mallory: held by whoever sends with Mallory's key; a key has one sender at a time.
         down: held while a site is down: one at a time is what four sites bear.
+        taken: one lock for each site, held by the attack that is on it.
 
     """
 
@@ -49,6 +51,7 @@ class Field:
     views: tuple[SiteView, ...] = ()
     mallory: asyncio.Lock = field(default_factory=asyncio.Lock)
     down: asyncio.Lock = field(default_factory=asyncio.Lock)
+    taken: dict[int, asyncio.Lock] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -76,6 +79,21 @@ class Field:
     async def reached(self, version: int) -> None:
         """Wait for a version of the digits task."""
         await self.until(lambda: self.version >= version)
+
+    @asynccontextmanager
+    async def attacking(self, *sites: int) -> AsyncIterator[None]:
+        """Wait until these sites are up and nobody else attacks them; keep others away."""
+        async with AsyncExitStack() as stack:
+            for site in sorted(sites):
+                lock = self.taken.setdefault(site, asyncio.Lock())
+                await stack.enter_async_context(lock)
+            await self.until(lambda: all(self.is_level(site) for site in sites))
+            yield
+
+    def is_level(self, site: int, height: int = 1) -> bool:
+        """Say whether a site answers, takes part, and has certified this height."""
+        view = self.views[site]
+        return view.up and not view.recovering and view.certified >= height
 
     def key(self, name: str) -> SigningKey:
         """Return the key of a contributor of this demo."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import seawall
@@ -36,6 +37,8 @@ SETTLE_SECONDS_MAX: Final = 30.0
 RECEIPTS_SECONDS_MAX: Final = 90.0
 AUDIT_SECONDS_MAX: Final = 120.0
 MARKER: Final = "DEMO"
+LAST_VERSIONS: Final = 5
+"""One version can be unlucky; the median of the last five is judged."""
 
 AUDITOR: Final = Path(seawall.__file__).resolve().parents[2] / "tools" / "audit.py"
 """The auditor; it lies beside the package in a checkout."""
@@ -185,7 +188,8 @@ class _Demo:
             ]
             try:
                 async with asyncio.timeout(self._settings.seconds_max):
-                    await field.reached(self._settings.versions)
+                    # As contributors count: a version that was pulled and verified.
+                    await field.until(lambda: self._state.version >= self._settings.versions)
                     await asyncio.wait(tasks)
             except TimeoutError:
                 for task in tasks:
@@ -281,6 +285,8 @@ class _Demo:
     def _training_outcomes(self) -> list[Outcome]:
         settings, state, finished = self._settings, self._state, self._finished
         missing = len(state.run.failures) + finished.missing
+        last = [version.accuracy for _, version in state.run.versions[-LAST_VERSIONS:]]
+        settled = median(last) if last else 0.0
         return [
             require(
                 "versions of the digits model",
@@ -289,10 +295,10 @@ class _Demo:
                 detail=str(state.version),
             ),
             require(
-                "accuracy of the last one, 6 of 20 cheating",
-                f"at least {100 * settings.accuracy_min:.0f} %",
-                holds=state.accuracy >= settings.accuracy_min,
-                detail=f"{100 * state.accuracy:.1f} %",
+                f"accuracy with {settings.cheats} of {settings.contributors} cheating",
+                f"at least {100 * settings.accuracy_min:.0f} %, median of five",
+                holds=settled >= settings.accuracy_min,
+                detail=f"{100 * settled:.1f} %",
             ),
             require(
                 "updates of enrolled contributors",

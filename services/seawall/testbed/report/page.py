@@ -1,18 +1,57 @@
-"""Writes the report of a demo."""
+"""Writes the report of a demo: one page that needs no network, the table, and JSON."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from seawall.testbed.demo import outcomes
 from seawall.testbed.demo.runner import Result
+from seawall.testbed.report import plots
+
+STYLE: Final = """
+:root { --ink: #1f2937; --soft: #6b7280; --line: #e5e7eb; --good: #047857; --bad: #b91c1c; }
+* { box-sizing: border-box; }
+body { margin: 0; background: #f8fafc; color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif; }
+main { max-width: 980px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 30px; margin: 0 0 4px; }
+h2 { font-size: 19px; margin: 44px 0 10px; }
+p { margin: 6px 0 14px; color: var(--soft); max-width: 76ch; }
+.verdict { display: inline-block; margin: 14px 0 6px; padding: 6px 14px; border-radius: 999px;
+  color: #fff; font-weight: 600; }
+.verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
+  margin-top: 18px; }
+.tile, figure, .sheet { background: #fff; border: 1px solid var(--line); border-radius: 10px; }
+.tile { padding: 12px 16px; } .tile b { display: block; font-size: 23px; line-height: 1.3;
+  font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 14px; }
+figure { margin: 0; padding: 14px 12px 6px; } .sheet { overflow-x: auto; }
+svg { display: block; width: 100%; height: auto; font-size: 12px; fill: var(--soft); }
+svg .grid { stroke: var(--line); } svg .axis { stroke: #9ca3af; }
+svg .ytick, svg .note { text-anchor: end; } svg .xtick, svg .tag { text-anchor: middle; }
+svg .level { stroke: #6b7280; stroke-dasharray: 5 4; }
+svg .tag { fill: var(--bad); font-size: 11px; font-weight: 600; }
+svg .title { font-size: 12.5px; } svg .legend, svg .note { fill: var(--ink); }
+table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
+th, td { text-align: left; padding: 7px 14px; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+tr:last-child td { border-bottom: 0; } th { background: #f9fafb; font-weight: 600; }
+td.mark { font-weight: 700; white-space: nowrap; }
+td.good { color: var(--good); } td.bad { color: var(--bad); }
+td.code { font-family: ui-monospace, "Liberation Mono", monospace; font-size: 13px; }
+ol { padding-left: 24px; columns: 2; margin: 10px 0 0; } li { margin-bottom: 2px; }
+footer { margin-top: 48px; color: var(--soft); font-size: 14px; }
+"""
 
 
 def document_of(result: Result) -> dict[str, object]:
     """Return a demo as JSON values."""
-    run = result.state.run
     return {
         "apiVersion": "seawall.dev/v1",
         "kind": "DemoResult",
@@ -23,14 +62,127 @@ def document_of(result: Result) -> dict[str, object]:
             "outcomes": outcomes.to_json(result.outcomes),
             "figures": msgspec.to_builtins(result.figures),
             "audit": list(result.audit),
-            "run": msgspec.to_builtins(run),
+            "run": msgspec.to_builtins(result.state.run),
         },
     }
 
 
 def write_report(result: Result, directory: Path) -> dict[str, Path]:
-    """Write table and JSON; return the paths by name."""
-    paths = {"table": directory / "outcomes.txt", "json": directory / "result.json"}
-    paths["table"].write_text(outcomes.render(result.outcomes), encoding="utf-8")
-    paths["json"].write_text(json.dumps(document_of(result), indent=1) + "\n", encoding="utf-8")
-    return paths
+    """Write page, table and JSON; return their paths by name."""
+    pages = {
+        "report": ("report.html", render_page(result)),
+        "table": ("outcomes.txt", outcomes.render(result.outcomes)),
+        "json": ("result.json", json.dumps(document_of(result), indent=1) + "\n"),
+    }
+    for name, text in pages.values():
+        (directory / name).write_text(text, encoding="utf-8")
+    return {kind: directory / name for kind, (name, _) in pages.items()}
+
+
+def render_page(result: Result) -> str:
+    """Return the report as one HTML document without any reference to elsewhere."""
+    body = "\n".join(_body(result))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Seawall demo, seed {result.state.settings.seed}</title>"
+        f"<style>{STYLE}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
+    )
+
+
+def _body(result: Result) -> Iterator[str]:
+    settings, run = result.state.settings, result.state.run
+    good = sum(outcome.holds for outcome in result.outcomes)
+    mood = "good" if result.holds else "bad"
+    yield "<h1>Seawall demo</h1>"
+    yield (
+        f"<p>{settings.sites} sites as separate processes, {settings.contributors} contributors "
+        f"training on handwritten digits, {settings.cheats} of them cheating, "
+        f"{settings.slow_share:.0%} of them {settings.slow_factor} times as slow; "
+        f"seed {settings.seed}.</p>"
+    )
+    yield f'<div class="verdict {mood}">{good} of {len(result.outcomes)} expectations held</div>'
+    yield from _tiles(result)
+    yield "<h2>Accuracy under attack</h2>"
+    yield (
+        "<p>Share of 360 test images that each model version labels correctly. Red spans are "
+        "attacks, numbered as in the list below the plots.</p>"
+    )
+    yield f"<figure>{plots.accuracy(run, settings)}</figure>"
+    names = [f"site-{index}" for index in range(settings.sites)]
+    yield "<h2>Where each site stood</h2>"
+    yield "<p>Commits in each site's ledger. A gap is a site that did not answer.</p>"
+    yield f"<figure>{plots.heights(run, names)}</figure>"
+    yield "<ol>" + "".join(f"<li>{escape(one.name)}</li>" for one in _in_order(result)) + "</ol>"
+    yield "<h2>Latency</h2>"
+    yield (
+        "<p>From signed by a contributor to acknowledged: committed under a checkpoint that sites "
+        "of quorum stake have cosigned.</p>"
+    )
+    yield f"<figure>{plots.latency_over_time(run)}</figure>"
+    yield f'<figure style="margin-top:14px">{plots.latency_distribution(run)}</figure>'
+    yield "<h2>What was expected, what was observed</h2>"
+    yield from _outcomes(result)
+    yield "<h2>The audit</h2>"
+    yield (
+        "<p>A program that shares no code with Seawall read the exported ledgers, receipts and "
+        "payloads.</p>"
+    )
+    yield from _audit(result)
+    yield "<h2>Time</h2>"
+    yield from _phases(result)
+    yield "<footer>Written by seawall demo. This page loads nothing from anywhere.</footer>"
+
+
+def _in_order(result: Result) -> list[outcomes.Band]:
+    return sorted(result.state.run.bands, key=lambda band: band.number)
+
+
+def _tiles(result: Result) -> Iterator[str]:
+    figures = result.figures
+    tiles = [
+        (f"{figures.accuracy:.1%}", "accuracy of the last version"),
+        (str(result.state.version), "model versions"),
+        (f"{figures.acknowledged:,}", "updates acknowledged"),
+        (f"{figures.latency_ms['p50']:.0f} ms", "median latency"),
+        (f"{figures.latency_ms['p99']:.0f} ms", "latency, 99th percentile"),
+        (f"{figures.updates_per_second:g}", "updates a second"),
+        (f"{figures.receipts:,}", "receipts, verified offline"),
+        (f"{figures.entries:,}", "ledger entries"),
+    ]
+    cells = [
+        f'<div class="tile"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in tiles
+    ]
+    yield f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def _outcomes(result: Result) -> Iterator[str]:
+    header = "".join(f"<th>{name}</th>" for name in ("", "what", "expected", "observed"))
+    yield f'<div class="sheet"><table><tr>{header}</tr>'
+    for one in result.outcomes:
+        mood, mark = ("good", "ok") if one.holds else ("bad", "FAIL")
+        detail = f" ({escape(one.detail)})" if one.detail and one.holds else ""
+        yield (
+            f'<tr><td class="mark {mood}">{mark}</td><td>{escape(one.subject)}</td>'
+            f"<td>{escape(one.expected)}</td><td>{escape(one.observed)}{detail}</td></tr>"
+        )
+    yield "</table></div>"
+
+
+def _audit(result: Result) -> Iterator[str]:
+    yield '<div class="sheet"><table>'
+    for line in result.audit:
+        mark, claim, observed = ([*line.split(" | ", 2), "", ""])[:3]
+        mood = "good" if mark.strip() == "ok" else "bad"
+        yield (
+            f'<tr><td class="mark {mood}">{escape(mark.strip())}</td><td>{escape(claim)}</td>'
+            f'<td class="code">{escape(observed)}</td></tr>'
+        )
+    yield "</table></div>"
+
+
+def _phases(result: Result) -> Iterator[str]:
+    yield '<div class="sheet"><table>'
+    for name, seconds in result.figures.seconds.items():
+        yield f"<tr><td>{escape(name)}</td><td>{seconds:.1f} s</td></tr>"
+    yield "</table></div>"
