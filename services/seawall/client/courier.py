@@ -53,6 +53,7 @@ class Pending:
         self.upload: Upload | None = None
         self.tried: list[int] = []
         self.due = 0.0
+        self.busy = False
         self.stream: SubmitStream | None = None
         self.number = 0
         self.fault: SeawallError | None = None
@@ -168,11 +169,10 @@ class Courier:
         assert self._group is not None, "start comes first"
         link = self._links.ranked(pending.tried)[0]
         pending.tried.append(link.index)
-        now = asyncio.get_running_loop().time()
-        doublings = min((len(pending.tried) - 1) // len(self._links), PATIENCE_DOUBLINGS_MAX)
-        pending.due = now + self._limits.received_seconds * 2**doublings
+        rounds = (len(pending.tried) - 1) // len(self._links)
+        self._due_in(pending, self._limits.received_seconds, rounds)
         if len(pending.prepared.payload) > CHUNK_SIZE:
-            pending.due = float("inf")  # the upload has time limits of its own
+            pending.busy = True
             self._group.create_task(self._upload(link, pending), name=f"upload-{link.name}")
         elif size_of(pending.prepared) > MESSAGE_BYTES_MAX + CHUNK_SIZE // 16:
             self._refuse(pending, link.index, PeerError("TOO_LARGE", "send a smaller statement"))
@@ -193,8 +193,10 @@ class Courier:
     async def _run_stream(self, stream: SubmitStream) -> None:
         """Run a stream, and pass on what it leaves behind."""
         await stream.run()
-        pause = self._links.failed(stream.link)
         orphans = [one for one in self._active.values() if one.stream is stream]
+        if not orphans:
+            return  # an idle stream may end at any time
+        pause = self._links.failed(stream.link)
         later = asyncio.get_running_loop().time() + min(pause, self._limits.received_seconds)
         for pending in orphans:
             pending.stream = None
@@ -242,7 +244,7 @@ class Courier:
             pause = 0.0 if behind else self._links.failed(link)
             pending.due = asyncio.get_running_loop().time() + pause
         elif fault.code in MAYBE_OURS:
-            pending.due = float("inf")
+            pending.busy = True
             self._group.create_task(self._resolve(link, pending, fault), name="client-resolve")
         else:
             self._refuse(pending, link.index, fault)
@@ -257,14 +259,17 @@ class Courier:
         if not pending.advance(event):
             return
         if not pending.settled:
-            now = asyncio.get_running_loop().time()
-            doublings = min(len(pending.tried) - 1, PATIENCE_DOUBLINGS_MAX)
-            pending.due = now + self._limits.committed_seconds * 2**doublings
+            self._due_in(pending, self._limits.committed_seconds, len(pending.tried) - 1)
             return
         if self._active.pop(pending.prepared.update_id, None) is not None:
             self._free.release()
         if event.stage >= pending.until and pending.stream is not None:
             pending.stream.forget(pending.number)
+
+    def _due_in(self, pending: Pending, seconds: float, doublings: int) -> None:
+        """Expect the next step of an update within some time, longer after every attempt."""
+        patience = seconds * (1 << min(doublings, PATIENCE_DOUBLINGS_MAX))
+        pending.due = asyncio.get_running_loop().time() + patience
 
     # --- looking after them -----------------------------------------------------------------
 
@@ -274,7 +279,8 @@ class Courier:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             now = loop.time()
-            for pending in [one for one in self._active.values() if one.due <= now]:
+            late = [one for one in self._active.values() if one.due <= now and not one.busy]
+            for pending in late:
                 if pending.stream is not None and pending.event.stage is Stage.SENT:
                     self._links.failed(pending.stream.link)
                 self._assign(pending)
@@ -285,9 +291,11 @@ class Courier:
         fault: SeawallError
         try:
             async with self._uploads:
-                event = await upload.run(self._limits.rpc_seconds)
+                limits = self._limits
+                event = await upload.run(limits.rpc_seconds, limits.finish_seconds)
             self._on_event(link, pending, event)
-            await self._watch(link, pending, types_pb2.UPDATE_STAGE_COMMITTED)
+            async with asyncio.timeout_at(pending.due):
+                await self._watch(link, pending, types_pb2.UPDATE_STAGE_COMMITTED)
             fault = OperationalError("RPC_CANCELLED", "the site stopped watching: ask again")
         except TimeoutError:
             fault = OperationalError("RPC_DEADLINE", f"{link.name} did not answer in time")
@@ -295,6 +303,7 @@ class Courier:
             fault = error_from(failure)
         except SeawallError as failure:
             fault = failure
+        pending.busy = False
         if not pending.settled:
             self._on_refusal(link, pending, fault)
 
@@ -337,6 +346,8 @@ class Courier:
             pending.fault = failure
             pending.due = asyncio.get_running_loop().time() + self._links.failed(link)
             return
+        finally:
+            pending.busy = False
         if committed:
             self._advance(pending, Event(update_id, Stage.COMMITTED, link.index))
         else:

@@ -12,6 +12,7 @@ class Limits:
     Attributes:
         rpc_seconds: one answer of a site; after it the next site is asked.
         pull_seconds: one attempt to get a whole model version.
+        finish_seconds: check of a whole large payload by a site, after its last chunk.
         received_seconds: from sending an update to RECEIVED; then the same bytes go elsewhere.
         committed_seconds: from one step of an update to the next, until COMMITTED; then the same
             bytes go to one more site as well. Doubles with every attempt.
@@ -25,6 +26,7 @@ class Limits:
 
     rpc_seconds: float = 5.0
     pull_seconds: float = 60.0
+    finish_seconds: float = 60.0
     received_seconds: float = 4.0
     committed_seconds: float = 15.0
     backoff_seconds_max: float = 10.0

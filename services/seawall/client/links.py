@@ -23,6 +23,7 @@ PASSING_AREAS: Final = ("LEDGER_", "QUOTA_", "STORE_")
 PASSING: Final = (
     "BATCH_NUMBERS",
     "BATCH_TIMEOUT",
+    "CHUNK_ORDER",
     "DEADLINE",
     "INCOMPLETE",
     "RPC_CANCELLED",
@@ -30,6 +31,7 @@ PASSING: Final = (
     "RPC_FAILED",
     "RPC_UNAVAILABLE",
     "RPC_UNIMPLEMENTED",
+    "UPLOAD_UNKNOWN",
     "VERSION_PENDING",
 )
 """Codes that blame the site or the moment, not the request."""

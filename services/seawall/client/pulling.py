@@ -132,10 +132,14 @@ class Puller:
         """Return the bytes of a version, not verified yet, of the right length."""
         request = aggregation_pb2.GetVersionRequest(task=head.task, version=head.version)
         payload = bytearray()
-        async for part in link.aggregation.GetVersion(request):
-            payload += part.data
-            if len(payload) > head.size_bytes:
-                break
+        call = link.aggregation.GetVersion(request)
+        try:
+            async for part in call:
+                payload += part.data
+                if len(payload) > head.size_bytes:
+                    break
+        finally:
+            call.cancel()
         if len(payload) != head.size_bytes:
             hint = f"send exactly {head.size_bytes} bytes"
             raise PeerError("LENGTH", hint, field="payload")

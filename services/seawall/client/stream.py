@@ -16,6 +16,8 @@ from seawall.runtime.status import error_from
 MESSAGE_BYTES_MAX: Final = 1 << 20
 """Content of one message: whole updates of up to this many bytes in all."""
 
+MESSAGE_UPDATES_MAX: Final = 512
+
 OVERHEAD_BYTES: Final = 64
 """What the encoding puts around one update, at most."""
 
@@ -98,7 +100,8 @@ class SubmitStream:
                     self._waiting.popleft()
                     continue
                 size += size_of(update.prepared)
-                if request.updates and size > MESSAGE_BYTES_MAX:
+                full = size > MESSAGE_BYTES_MAX or len(request.updates) >= MESSAGE_UPDATES_MAX
+                if request.updates and full:
                     break
                 self._waiting.popleft()
                 prepared = update.prepared

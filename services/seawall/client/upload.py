@@ -38,10 +38,11 @@ class Upload:
         self._prepared = prepared
         self._count = chunk_count(len(prepared.payload))
 
-    async def run(self, seconds: float) -> types_pb2.UpdateEvent:
+    async def run(self, seconds: float, finish_seconds: float) -> types_pb2.UpdateEvent:
         """Return the event RECEIVED.
 
-        `seconds` bounds each answer of the site, not the whole upload.
+        `seconds` bounds each answer of the site but the last, which takes `finish_seconds`: the
+        whole has no bound.
 
         Raises:
             PeerError: the site refused the update, or a chunk too often.
@@ -59,7 +60,7 @@ class Upload:
             missing = self._missing(opened.missing)
             if not missing:
                 finish = ingestion_pb2.FinishRequest(upload_id=opened.upload_id)
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(finish_seconds):
                     return (await ingestion.Finish(finish)).event
             await self._send(opened.upload_id, missing, seconds)
         hint = "the site keeps missing chunks that it has accepted: try another site"

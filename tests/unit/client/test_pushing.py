@@ -223,6 +223,14 @@ async def test_an_upload_to_a_silent_site_moves_on() -> None:
         assert (await receipt.wait("committed", 5)).site == 1
 
 
+async def test_a_large_update_that_is_received_and_no_more_goes_to_one_more_site() -> None:
+    async with Town() as town, client(town, LARGE) as ours:
+        town.sites[0].manner.stages = (1,)
+        receipt = await push(ours)
+        assert (await receipt.wait("received", 5)).site == 0
+        assert (await receipt.wait("committed", 5)).site == 1
+
+
 async def test_many_updates_are_sent_in_few_messages() -> None:
     async with Town() as town, client(town) as ours:
         base = await ours.pull()
