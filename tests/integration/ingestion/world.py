@@ -4,149 +4,25 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import grpc.aio
-import msgspec
-import numpy as np
 
-from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, ledger_pb2_grpc, types_pb2
+from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
 from seawall.config import RoleName
-from seawall.crypto.hashing import sha256
-from seawall.crypto.merkle import EMPTY_ROOT
-from seawall.crypto.signing import SigningKey, key_id
-from seawall.domain.cut import CutPolicy
-from seawall.domain.genesis import Contributor, RuleSpec, Task, TensorSpec
-from seawall.formats import dsse, oms, submission
-from seawall.formats.submission import Submission
-from seawall.formats.task_payload import Layout, header_size_for
+from seawall.errors import SeawallError
+from seawall.formats.oms import chunk_count
 from seawall.runtime.channels import client_channel
 from seawall.runtime.serve import Ports, Role, serve
+from seawall.runtime.status import error_from
 from seawall.telemetry.logs import open_log
-from tests.integration.sites import TestSites, make_sites, seed
+from tests.cases.authors import CONTRIBUTORS, OWNERS, TASKS, Author, Signed
+from tests.integration.sites import TestSites, make_sites
+
+Request = TypeVar("Request")
 
 ROLES: Final[tuple[RoleName, ...]] = ("ledger", "integrity", "consensus", "ingestion")
-TENSORS: Final = (TensorSpec(name="bias", shape=(16,)), TensorSpec(name="weight", shape=(16, 14)))
-WIDE: Final = (TensorSpec(name="weight", shape=(700_000,)),)
-OWNERS: Final = 6
-
-
-def make_task(name: str, tensors: tuple[TensorSpec, ...]) -> Task:
-    """Return a task whose base model is all zero and whose cuts are far apart."""
-    header_size = header_size_for(tensors)
-    layout = Layout(tensors, header_size)
-    base = layout.encode(np.zeros(layout.size, dtype=np.int32))
-    return Task(
-        name=name,
-        rule=RuleSpec(name="fedavg", version=1, parameters=()),
-        grid_bits=16,
-        tensors=tensors,
-        header_size_bytes=header_size,
-        payload_size_bytes=layout.payload_size_bytes,
-        base_payload_digest=sha256(base),
-        cut=CutPolicy(interval_ms=3_600_000, k=100, k_min=100, staleness_max=4),
-    )
-
-
-SMALL_TASK: Final = make_task("small", TENSORS)
-WIDE_TASK: Final = make_task("wide", WIDE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
-    """An update ready to send, in all its parts."""
-
-    update_id: bytes
-    envelope: bytes
-    manifest: bytes
-    provenance: bytes
-    payload: bytes
-
-    def whole(self, number: int = 1, **changes: bytes) -> ingestion_pb2.WholeUpdate:
-        """Return it as one message part, with some parts replaced."""
-        return ingestion_pb2.WholeUpdate(
-            number=number,
-            envelope=changes.get("envelope", self.envelope),
-            provenance=changes.get("provenance", self.provenance),
-            payload=changes.get("payload", self.payload),
-        )
-
-    @property
-    def chunks(self) -> list[bytes]:
-        """Return the payload in chunks."""
-        size = oms.CHUNK_SIZE
-        return [self.payload[at : at + size] for at in range(0, len(self.payload), size)]
-
-
-class Author:
-    """A contributor with a key and a counter."""
-
-    def __init__(self, origin: str, index: int) -> None:
-        self.key = SigningKey.from_seed(seed(f"owner-{index}"))
-        self.origin = origin
-        self.seq = 0
-        self._random = np.random.default_rng(index)
-
-    def payload(self, task: Task = SMALL_TASK) -> bytes:
-        """Return a fresh payload."""
-        layout = Layout.of(task)
-        return layout.encode(self._random.integers(-9, 9, layout.size, dtype=np.int32))
-
-    def claim(self, payload: bytes, task: Task = SMALL_TASK, **changes: object) -> Submission:
-        """Return the next submission for a payload, with some members replaced."""
-        self.seq += 1
-        manifest = self.manifest(payload)
-        claim = Submission(
-            origin=self.origin,
-            task=task.name,
-            kind="delta",
-            base_version=0,
-            base_digest=task.base_payload_digest,
-            contributor=key_id(self.key.public),
-            seq=self.seq,
-            expires_height=90_000,
-            checkpoint_size=0,
-            checkpoint_root=EMPTY_ROOT,
-            payload_digest=sha256(payload),
-            payload_size=len(payload),
-            manifest_digest=sha256(manifest) if manifest else None,
-            provenance_digest=None,
-            num_examples=10,
-            metrics=(),
-        )
-        return msgspec.structs.replace(claim, **changes)
-
-    def sign(
-        self,
-        payload: bytes,
-        claim: Submission,
-        *,
-        provenance: bytes = b"",
-        key: SigningKey | None = None,
-    ) -> Signed:
-        """Return a claim in its envelope."""
-        envelope = submission.seal(claim, key or self.key)
-        return Signed(
-            update_id=submission.update_id(envelope.payload),
-            envelope=dsse.encode(envelope),
-            manifest=self.manifest(payload),
-            provenance=provenance,
-            payload=payload,
-        )
-
-    def update(self, task: Task = SMALL_TASK, **changes: object) -> Signed:
-        """Return the next update."""
-        payload = self.payload(task)
-        return self.sign(payload, self.claim(payload, task, **changes))
-
-    @staticmethod
-    def manifest(payload: bytes) -> bytes:
-        """Return the chunk list of a payload of more than one chunk."""
-        if len(payload) <= oms.CHUNK_SIZE:
-            return b""
-        return oms.manifest("update.safetensors", oms.chunk_digests(payload), len(payload))
 
 
 class World:
@@ -169,7 +45,7 @@ class World:
             stop = asyncio.Event()
             ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
             config = self.sites.config(index, roles=ROLES, **{**self._members, **members})
-            roles = {name: _role(name) for name in ROLES}
+            roles: dict[str, Role] = {name: _role(name) for name in ROLES}
             work = serve(
                 config, roles, log=open_log("error"), stop=stop, on_started=ports.set_result
             )
@@ -215,8 +91,71 @@ class World:
             events.extend(response.events)
         return events
 
+    async def upload(
+        self, update: Signed, site: int = 0, *, skip: Iterable[int] = ()
+    ) -> tuple[bytes, list[int]]:
+        """Open an upload and send the missing chunks but for some; return its id and those sent."""
+        opened = await self.open(update, site)
+        sent = [at for at in missing(opened, update) if at not in tuple(skip)]
+        await self.send(opened.upload_id, [(at, update.chunks[at]) for at in sent], site)
+        return opened.upload_id, sent
+
+    async def open(self, update: Signed, site: int = 0) -> ingestion_pb2.OpenResponse:
+        """Open an upload."""
+        request = ingestion_pb2.OpenRequest(
+            envelope=update.envelope, manifest=update.manifest, provenance=update.provenance
+        )
+        return await self.ingestion(site).Open(request)
+
+    async def send(
+        self, upload_id: bytes, chunks: Iterable[tuple[int, bytes]], site: int = 0
+    ) -> list[tuple[int, str]]:
+        """Send chunks; return index and code of every answer, in order of the indices."""
+        requests = [
+            ingestion_pb2.UploadRequest(upload_id=upload_id, index=index, data=data)
+            for index, data in chunks
+        ]
+        answers = self.ingestion(site).Upload(once(*requests))
+        return sorted([(answer.index, answer.refusal.code) async for answer in answers])
+
+    async def send_mixed(self, chunks: Iterable[tuple[bytes, int, bytes]], site: int = 0) -> None:
+        """Send chunks of several uploads on one stream."""
+        requests = [
+            ingestion_pb2.UploadRequest(upload_id=upload_id, index=index, data=data)
+            for upload_id, index, data in chunks
+        ]
+        async for _ in self.ingestion(site).Upload(once(*requests)):
+            pass
+
+    async def send_silence(self, site: int = 0) -> None:
+        """Open a stream of chunks and send none."""
+
+        async def silence() -> AsyncIterator[ingestion_pb2.UploadRequest]:
+            await asyncio.Event().wait()
+            yield ingestion_pb2.UploadRequest()
+
+        async for _ in self.ingestion(site).Upload(silence()):
+            pass
+
+    def watch_call(self, update_ids: Iterable[bytes], site: int) -> Any:  # noqa: ANN401 - a call of grpc
+        """Begin to watch updates."""
+        return self.ingestion(site).Watch(ingestion_pb2.WatchRequest(update_ids=update_ids))
+
+    async def finish(self, upload_id: bytes, site: int = 0) -> types_pb2.UpdateEvent:
+        """Finish an upload."""
+        request = ingestion_pb2.FinishRequest(upload_id=upload_id)
+        return (await self.ingestion(site).Finish(request)).event
+
+    async def accepted(self, site: int = 0) -> int:
+        """Return how many updates a site's ledger has accepted."""
+        status = await self.ledger(site).LedgerStatus(ledger_pb2.LedgerStatusRequest())
+        return status.updates
+
     async def watch(
-        self, update_ids: Iterable[bytes], site: int = 0, until: types_pb2.UpdateStage.ValueType = 0
+        self,
+        update_ids: Iterable[bytes],
+        site: int = 0,
+        until: types_pb2.UpdateStage.ValueType = types_pb2.UPDATE_STAGE_COMMITTED,
     ) -> list[types_pb2.UpdateEvent]:
         """Return all events of updates until the stream ends."""
         request = ingestion_pb2.WatchRequest(update_ids=update_ids, until=until)
@@ -226,7 +165,32 @@ class World:
         return events
 
 
-async def once(*requests: object) -> AsyncIterator[object]:
+def whole(update: Signed, number: int = 1) -> ingestion_pb2.WholeUpdate:
+    """Return an update as a part of a Submit message."""
+    return ingestion_pb2.WholeUpdate(
+        number=number,
+        envelope=update.envelope,
+        provenance=update.provenance,
+        payload=update.payload,
+    )
+
+
+def missing(opened: ingestion_pb2.OpenResponse, update: Signed) -> list[int]:
+    """Return the chunks that an open upload lacks."""
+    bits = int.from_bytes(opened.missing, "little")
+    return [at for at in range(chunk_count(len(update.payload))) if bits >> at & 1]
+
+
+async def refusal_of(call: Any) -> SeawallError:  # noqa: ANN401 - whatever can be awaited
+    """Return the error that a call ends with."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as failure:
+        return error_from(failure)
+    raise AssertionError("the call went well")
+
+
+async def once(*requests: Request) -> AsyncIterator[Request]:
     """Yield requests, then end."""
     for request in requests:
         yield request
@@ -252,15 +216,7 @@ async def open_world(
     directory: Path, *, running: Sequence[int] = (0, 1, 2, 3), **members: object
 ) -> AsyncIterator[World]:
     """Return a world of four sites, those of `running` started."""
-    contributors = tuple(
-        Contributor(
-            name=f"owner-{index}",
-            public_key=SigningKey.from_seed(seed(f"owner-{index}")).public,
-            roles=("root",) if index == OWNERS - 1 else ("contributor",),
-        )
-        for index in range(OWNERS)
-    )
-    sites = make_sites(directory, tasks=(SMALL_TASK, WIDE_TASK), contributors=contributors)
+    sites = make_sites(directory, tasks=TASKS, contributors=CONTRIBUTORS)
     async with asyncio.TaskGroup() as group:
         world = World(sites, group, members)
         try:
