@@ -130,3 +130,31 @@ async def test_a_large_payload_goes_in_by_chunks_and_comes_out_as_a_version(
             new = await pull_from(sites, site, 1, "wide")
             np.testing.assert_array_equal(new.ints, delta)
         assert receipt.chunks_again == ()
+
+
+async def test_a_site_that_ends_loses_its_clients_updates_to_others(tmp_path: Path) -> None:
+    async with (
+        network(tmp_path) as sites,
+        sites.client("contributor-03", sites="site-0") as client,
+    ):
+        base = await client.pull()
+        updates = [
+            await client.prepare(np.full(base.ints.shape, at + 1, dtype=np.int32), base, 1)
+            for at in range(40)
+        ]
+        receipts = [await client.submit(one) for one in updates[:20]]
+        await receipts[0].wait("received", 30)
+        await sites.stop(0)
+        receipts += [await client.submit(one) for one in updates[20:]]
+        events = [await receipt.wait("committed", 60) for receipt in receipts]
+        assert len({event.entry_index for event in events}) == 40
+        document = await receipts[-1].document()
+        genesis = sites.directory.genesis.read_bytes()
+        verify_receipt(document, genesis, updates[-1].payload)
+        stages = [
+            event.stage
+            async for some in client.submit_many(updates)
+            for event in some
+            if event.stage >= Stage.COMMITTED
+        ]
+        assert stages == [Stage.COMMITTED] * 40, "sent again, they are what they were"
