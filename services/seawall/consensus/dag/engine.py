@@ -95,9 +95,8 @@ class DagEngine:
             case PeerUp(peer):
                 self._synchroniser.peer_up(peer, now.elapsed_us)
                 self._start_check.ask_again(peer, self._core.effects)
-            case PeerDown(peer):
-                self._synchroniser.peer_down(peer)
-                self._core.heard_rounds[peer] = UNHEARD
+            case _:
+                self._lose_peer(event)
         return self._finish(now)
 
     def status(self) -> Status:
@@ -120,6 +119,11 @@ class DagEngine:
     def evidence(self) -> dict[int, tuple[VerifiedBlock, VerifiedBlock]]:
         """Return, per author that signed two blocks for one slot, the first such pair."""
         return dict(self._core.evidence)
+
+    def _lose_peer(self, event: PeerDown) -> None:
+        """Neither ask a peer nor wait for it until it is heard of again."""
+        self._synchroniser.peer_down(event.peer)
+        self._core.heard_rounds[event.peer] = UNHEARD
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -144,7 +148,7 @@ class DagEngine:
                 self._check_own()
             case LatestQuery():
                 self._answer_latest(peer)
-            case LatestReply():
+            case _:
                 self._take_latest(peer, message, now_us)
 
     def _take_in(
