@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_FLAGS ?=
 SOAK_FLAGS ?=
+SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 TEST_FLAGS ?=
 
@@ -111,6 +112,10 @@ proto-baseline: setup ## Accept today's wire contract as what later ones are com
 .PHONY: bench
 bench: setup ## Measure throughput, latency and cost per update (BENCH_FLAGS).
 	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
+
+.PHONY: sweep
+sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS).
+	@$(BIN)/python -m seawall.sim.sweep $(SWEEP_FLAGS)
 
 .PHONY: soak
 soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
