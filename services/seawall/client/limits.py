@@ -27,8 +27,8 @@ class Limits:
     rpc_seconds: float = 5.0
     pull_seconds: float = 60.0
     finish_seconds: float = 60.0
-    received_seconds: float = 4.0
-    committed_seconds: float = 15.0
+    received_seconds: float = 8.0
+    committed_seconds: float = 20.0
     backoff_seconds_max: float = 10.0
     in_flight_max: int = 4096
     uploads_max: int = 4

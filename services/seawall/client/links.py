@@ -64,11 +64,16 @@ class Link:
         self.silent_until = 0.0
 
     def failed(self, seconds_max: float) -> float:
-        """Note that it did not; return for how many seconds it is left alone now."""
-        pause = min(BACKOFF_SECONDS_MIN * (1 << self.failures), seconds_max)
-        self.failures = min(self.failures + 1, 16)
-        self.silent_until = asyncio.get_running_loop().time() + pause
-        return pause
+        """Note that it did not; return for how many seconds it is left alone now.
+
+        Failures of several calls at one time count once.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.silent_until <= now:
+            pause = min(BACKOFF_SECONDS_MIN * (1 << self.failures), seconds_max)
+            self.failures = min(self.failures + 1, 16)
+            self.silent_until = now + pause
+        return self.silent_until - now
 
 
 class Links:

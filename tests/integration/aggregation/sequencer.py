@@ -222,6 +222,29 @@ class Site:
         return (await self.ledger.HasPayload(request)).complete
 
 
+class Liar(ledger_pb2_grpc.LedgerServiceServicer):
+    """A ledger that serves any payload, as pieces of its own making."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self.pieces = pieces
+        self.asked = 0
+        self.server = LocalServer()
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(self, self.server)
+
+    async def GetPayload(  # noqa: N802 - the contract's name
+        self, request: ledger_pb2.GetPayloadRequest, context: AnyContext
+    ) -> AsyncIterator[ledger_pb2.GetPayloadResponse]:
+        """Serve nonsense."""
+        del context
+        self.asked += 1
+        for index, piece in enumerate(self.pieces):
+            yield ledger_pb2.GetPayloadResponse(
+                chunk=ledger_pb2.Chunk(
+                    payload_digest=request.payload_digest, index=index, data=piece
+                )
+            )
+
+
 class Still:
     """A clock that stands still."""
 
@@ -245,7 +268,8 @@ class Channels:
         """Return a channel to a site."""
         del role
         index = self._own if site is None else site
-        assert index not in self._town.away or index == self._own
+        if index != self._own and index in self._town.liars:
+            return self._town.liars[index].server.channel()
         return self._town.sites[index].server.channel()
 
 
@@ -255,11 +279,18 @@ class Town:
     def __init__(self, sites_made: TestSites, group: asyncio.TaskGroup) -> None:
         self.sites_made = sites_made
         self.group = group
-        self.away: list[int] = []
+        self.liars: dict[int, Liar] = {}
         self.index = 0
         self.seq = 0
         self._previous = bytes(32)
         self.sites = [Site(self, at) for at in range(4)]
+
+    async def lie(self, site: int, pieces: Sequence[bytes]) -> Liar:
+        """Let others meet a liar in the place of a site's ledger."""
+        liar = Liar(pieces)  # type: ignore[abstract]  # the other calls are never made
+        await liar.server.start()
+        self.liars[site] = liar
+        return liar
 
     async def commit(
         self,
@@ -371,6 +402,8 @@ async def town(path: Path) -> AsyncIterator[Town]:
             await site.put(ZERO)
         await made_town.commit()  # the time of tasks begins with the first commit
         yield made_town
+        for liar in made_town.liars.values():
+            await liar.server.stop(None)
         for site in made_town.sites:
             await site.stop("aggregation")
             await site.server.stop(None)

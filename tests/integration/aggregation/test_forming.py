@@ -72,6 +72,34 @@ async def test_a_payload_that_only_others_hold_is_fetched_and_kept(tmp_path: Pat
         assert await sites.sites[3].has(digest(vector(7)))
 
 
+@pytest.mark.parametrize(
+    "pieces", [[vector(8)], [vector(7)[:-4]], [vector(7), b"more"], [b""], [vector(7)[:9], b"x"]]
+)
+async def test_a_payload_that_is_another_is_taken_from_nobody(
+    tmp_path: Path, pieces: list[bytes]
+) -> None:
+    async with town(tmp_path) as sites:
+        liars = [await sites.lie(at, pieces) for at in (1, 2)]
+        sites.sites[0].start_aggregation()
+        await sites.commit(records=[await sites.update(7, holders=(3,))])
+        assert voted(await sites.sites[0].voting.vote()) == (1, digest(vector(7)))
+        assert [liar.asked for liar in liars] in ([1, 1], [1, 0], [0, 1], [0, 0])
+
+
+async def test_a_log_that_breaks_off_is_followed_again(tmp_path: Path) -> None:
+    async with town(tmp_path) as sites:
+        site = sites.sites[0]
+        role = site.start_aggregation()
+        await sites.commit(records=[await sites.update(1)])
+        await decide(sites, (0,))
+        sites.sites[1].start_aggregation()
+        await site.server.stop(None)
+        assert role.ready()
+        await site.server.start()
+        await decide(sites, (1,))
+        assert (await head_of(site, 1)).payload_digest == digest(vector(1))
+
+
 async def test_a_cut_waits_while_nobody_has_a_payload(tmp_path: Path) -> None:
     async with town(tmp_path) as sites:
         sites.sites[0].start_aggregation()

@@ -244,6 +244,7 @@ class Manner:
     fault: SeawallError | None = None
     alter_head: Callable[[aggregation_pb2.GetHeadResponse], None] | None = None
     alter_payload: Callable[[bytes], bytes] | None = None
+    alter_receipt: Callable[[bytes], bytes] | None = None
     tamper: dict[int, int] = field(default_factory=dict)
     lose: list[int] = field(default_factory=list)
     gate: asyncio.Event | None = None
@@ -430,9 +431,12 @@ class Site(
         """Return a receipt."""
         await self.enter("Receipt", context)
         try:
-            return ledger_pb2.ReceiptResponse(document=self.log.receipt(request.update_id))
+            document = self.log.receipt(request.update_id)
         except PeerError as fault:
             await abort(context, fault)
+        if self.manner.alter_receipt is not None:
+            document = self.manner.alter_receipt(document)
+        return ledger_pb2.ReceiptResponse(document=document)
 
 
 class Town:
