@@ -66,6 +66,7 @@ AREAS = {
     "TOO": "Limits on sizes",
     "TX": "Ordered transactions",
     "VAL": "Values of tensors",
+    "VERSION": "Model versions at a site",
 }
 FAULTS = {
     "LocalError": "caller",
