@@ -165,8 +165,7 @@ class UploadStream:
         self._refused += 1
         self._by_chunk[upload_id, index] += 1
         share = upload.chunk_count // REFUSALS_SHARE if upload is not None else 0
-        if self._by_chunk[upload_id, index] >= REFUSALS_CHUNK_MAX or self._refused > max(
-            REFUSALS_LEAST, share
-        ):
+        too_many = self._refused >= max(REFUSALS_LEAST, share + 1)
+        if too_many or self._by_chunk[upload_id, index] >= REFUSALS_CHUNK_MAX:
             hint = "too many chunks did not match: check the connection, then open again"
             raise PeerError("CHUNK_HASH", hint, field="data", offset=index * CHUNK_SIZE)
