@@ -14,7 +14,8 @@ from seawall.client.background import Background
 from seawall.errors import LocalError
 from seawall.formats.receipt import verify_receipt
 from seawall.runtime.keys import write_seed
-from tests.unit.client.town import ADA, CHAIN, GENESIS_BYTES, SMALL, Town
+from tests.unit.client.town import Town
+from tests.unit.client.town_log import ADA, CHAIN, GENESIS_BYTES, SMALL
 
 
 @pytest.fixture

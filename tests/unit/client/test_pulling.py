@@ -10,7 +10,8 @@ from seawall.api.v1.aggregation_pb2 import GetHeadResponse
 from seawall.client import AsyncClient, Limits
 from seawall.client import pulling as pulling_module
 from seawall.errors import LocalError, OperationalError, PeerError
-from tests.unit.client.town import CHAIN, GENESIS_BYTES, LARGE, SMALL, Town
+from tests.unit.client.town import Town
+from tests.unit.client.town_log import CHAIN, GENESIS_BYTES, LARGE, SMALL
 
 FAST = Limits(rpc_seconds=0.3, backoff_seconds_max=0.3)
 

@@ -10,7 +10,8 @@ import pytest
 from seawall.client import AsyncClient, AsyncReceipt, Limits, Prepared, Stage
 from seawall.errors import LocalError, OperationalError, PeerError
 from seawall.formats.receipt import verify_receipt
-from tests.unit.client.town import ADA, CHAIN, GENESIS_BYTES, LARGE, SMALL, Town
+from tests.unit.client.town import Town
+from tests.unit.client.town_log import ADA, CHAIN, GENESIS_BYTES, LARGE, SMALL
 
 FAST = Limits(
     rpc_seconds=0.5, received_seconds=0.25, committed_seconds=0.25, backoff_seconds_max=0.2

@@ -8,7 +8,8 @@ import pytest
 from seawall.client import AsyncClient, Limits, Prepared
 from seawall.errors import OperationalError, PeerError
 from seawall.formats.receipt import verify_receipt
-from tests.unit.client.town import ADA, CHAIN, GENESIS_BYTES, SMALL, Town
+from tests.unit.client.town import Town
+from tests.unit.client.town_log import ADA, CHAIN, GENESIS_BYTES, SMALL
 
 FAST = Limits(rpc_seconds=0.5, backoff_seconds_max=0.2)
 

@@ -8,7 +8,7 @@ from seawall.errors import LocalError, PeerError
 from seawall.formats import fxp24
 from seawall.formats.admission import Admission
 from seawall.formats.oms import parse_manifest
-from tests.unit.client.town import ADA, ADA_ID, CHAIN, GENESIS, LARGE, SMALL
+from tests.unit.client.town_log import ADA, ADA_ID, CHAIN, GENESIS, LARGE, SMALL
 
 
 def base_of(task: str, version: int = 3) -> Base:
