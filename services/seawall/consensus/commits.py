@@ -5,6 +5,7 @@ off is delivered again by the replica, so frames are synced late, and before the
 what they came from.
 """
 
+from array import array
 from collections import OrderedDict
 from pathlib import Path
 from struct import Struct
@@ -49,29 +50,31 @@ class CommitLog:
         """
         self._log = SegmentedLog(directory, segment_size_bytes_max=segment_size_bytes_max)
         self._segments_max = max(2, size_bytes_max // segment_size_bytes_max)
-        self._places: dict[int, Place] = {}
+        self._offsets: dict[int, array[int]] = {}
+        self._firsts: dict[int, int] = {}
         self._cache: OrderedDict[int, Commit] = OrderedDict()
         self._cache_bytes = 0
         self._lock = Lock()
         for frame in self._log.recover():
-            self._places[frame.sequence] = frame.place
+            self._found(frame.sequence, frame.place)
 
     @property
     def last_index(self) -> int:
         """Return the index of the newest commit, 0 when there is none."""
-        return self._log.next_sequence - 1 if self._places else 0
+        return self._log.next_sequence - 1 if self._firsts else 0
 
     def append(self, commit: Commit) -> None:
         """Keep a commit; one that is there already is ignored."""
         with self._lock:
             self._remember(commit)
-            if self._places and commit.index <= self.last_index:
+            if commit.index <= self.last_index:
                 return
             if commit.index != self._log.next_sequence:
                 # The tail was torn off and cannot come back: begin anew behind the gap.
-                self._places.clear()
+                self._firsts.clear()
+                self._offsets.clear()
                 self._log.drop_all(commit.index)
-            self._places[commit.index] = self._log.append(_encode(commit))
+            self._found(commit.index, self._log.append(_encode(commit)))
             if len(self._log.segments) > self._segments_max:
                 self._drop_oldest()
 
@@ -83,10 +86,10 @@ class CommitLog:
         """Return a commit with its blocks, or None when it is not there."""
         with self._lock:
             commit = self._cache.get(index)
-            place = self._places.get(index)
+            place = self._place(index)
         if commit is not None or place is None:
             return commit
-        payload = self._log.read(place, index)
+        payload = self._log.read(*place, index)
         return None if payload is None else _decode(payload)
 
     def close(self) -> None:
@@ -104,13 +107,27 @@ class CommitLog:
             _, gone = self._cache.popitem(last=False)
             self._cache_bytes -= _size(gone)
 
+    def _found(self, index: int, place: Place) -> None:
+        """Note where a commit stands: eight bytes each, segment by segment."""
+        if place.segment not in self._firsts:
+            self._firsts[place.segment] = index
+            self._offsets[place.segment] = array("Q")
+        self._offsets[place.segment].append(place.offset)
+
+    def _place(self, index: int) -> tuple[int, int] | None:
+        """Return segment and offset of a commit."""
+        for segment in reversed(self._firsts):
+            first = self._firsts[segment]
+            if index >= first:
+                offsets = self._offsets[segment]
+                return (segment, offsets[index - first]) if index - first < len(offsets) else None
+        return None
+
     def _drop_oldest(self) -> None:
         keep = self._log.segments[-self._segments_max]
         self._log.drop_before(keep)
-        for index in list(self._places):
-            if self._places[index].segment >= keep:
-                break
-            del self._places[index]
+        for segment in [segment for segment in self._firsts if segment < keep]:
+            del self._firsts[segment], self._offsets[segment]
 
 
 def _size(commit: Commit) -> int:

@@ -118,6 +118,9 @@ class ConsensusHost:
         self._proposed: dict[int, int] = {}
         self._thread: CoreThread | None = None
         self._feed: LedgerFeed | None = None
+        self._verify_seconds = self.metrics.phase("verify")
+        self._handle_seconds = self.metrics.phase("handle")
+        self._committed = self.metrics.transactions("committed")
         self._seen_bytes = {
             (direction, kind): self.metrics.peer_message_bytes.labels(
                 direction=direction, kind=kind
@@ -136,24 +139,8 @@ class ConsensusHost:
                 was sent.
 
         """
-        loop = asyncio.get_running_loop()
-        failure: asyncio.Future[None] = loop.create_future()
-
-        def report(outcome: Outcome) -> None:
-            loop.call_soon_threadsafe(self._apply, outcome)
-
-        def failed(fault: BaseException) -> None:
-            loop.call_soon_threadsafe(_fail, failure, fault)
-
-        thread = CoreThread(
-            self._replica,
-            self.commits,
-            self.context.clock,
-            report=report,
-            failed=failed,
-            events_per_step_max=self.settings.events_per_step_max,
-            outputs_max=self.settings.outputs_max,
-        )
+        failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        thread = self._make_thread(failure)
         self._feed = LedgerFeed(
             lambda: self.context.channels.to(LEDGER),
             self.commits,
@@ -177,6 +164,32 @@ class ConsensusHost:
             if await asyncio.to_thread(thread.join, STOP_SECONDS_MAX):
                 self.journal.close()
                 self.commits.close()
+
+    def _make_thread(self, failure: asyncio.Future[None]) -> CoreThread:
+        """Return the replica's thread; whatever goes wrong with its work ends up in `failure`."""
+        loop = asyncio.get_running_loop()
+
+        def apply(outcome: Outcome) -> None:
+            try:
+                self._apply(outcome)
+            except Exception as fault:  # noqa: BLE001 - half an outcome applied: the site stops
+                _fail(failure, fault)
+
+        def report(outcome: Outcome) -> None:
+            loop.call_soon_threadsafe(apply, outcome)
+
+        def failed(fault: BaseException) -> None:
+            loop.call_soon_threadsafe(_fail, failure, fault)
+
+        return CoreThread(
+            self._replica,
+            self.commits,
+            self.context.clock,
+            report=report,
+            failed=failed,
+            events_per_step_max=self.settings.events_per_step_max,
+            outputs_max=self.settings.outputs_max,
+        )
 
     def ready(self) -> bool:
         """Say whether the replica runs and its ledger keeps up."""
@@ -298,9 +311,9 @@ class ConsensusHost:
             self._feed.certify(checkpoint)
         for observation in outcome.observe:
             self._observe(observation)
-        self.metrics.phase("verify").observe(outcome.verify_ns / 1e9)
+        self._verify_seconds.observe(outcome.verify_ns / 1e9)
         if outcome.handle_ns:
-            self.metrics.phase("handle").observe(outcome.handle_ns / 1e9)
+            self._handle_seconds.observe(outcome.handle_ns / 1e9)
 
     def _send(self, outcome: Outcome) -> None:
         self.context.crash_points.reach("host.before_send")

@@ -47,11 +47,10 @@ _NAME: Final = re.compile(r"([0-9]{12})\.seg")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a frame stands: segment number, byte offset, and the length of its payload."""
+    """Where a frame stands: segment number and byte offset."""
 
     segment: int
     offset: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ class SegmentedLog:
                 if not last or head.is_relied_on(data, offset, sequence):
                     raise _corrupt(self._path(head.number), offset, "a frame is damaged")
                 break
-            yield Frame(Place(head.number, offset, len(payload)), sequence, payload)
+            yield Frame(Place(head.number, offset), sequence, payload)
             offset += _FRAME.size + len(payload)
             if head.is_mark(data, offset, sequence):
                 offset += _FRAME.size
@@ -187,7 +186,7 @@ class SegmentedLog:
             self.roll()
         number, sequence = self._segments[-1], self.next_sequence
         check = _checksum(self._salts[number], number, sequence, payload)
-        place = Place(number, self._size_bytes, len(payload))
+        place = Place(number, self._size_bytes)
         self._write(_FRAME.pack(_MARKER, sequence, len(payload), check) + payload)
         self.next_sequence += 1
         return place
@@ -273,18 +272,20 @@ class SegmentedLog:
 
     # --- reading --------------------------------------------------------------------------------
 
-    def read(self, place: Place, sequence: int) -> bytes | None:
+    def read(self, segment: int, offset: int, sequence: int) -> bytes | None:
         """Return the payload at a place, or None when it is not there any more or damaged."""
-        salt = self._salts.get(place.segment)
+        salt = self._salts.get(segment)
         try:
-            with self._path(place.segment).open("rb") as file:
-                file.seek(place.offset)
-                data = file.read(_FRAME.size + place.size_bytes)
+            with self._path(segment).open("rb") as file:
+                file.seek(offset)
+                head = file.read(_FRAME.size)
+                size = _FRAME.unpack(head)[2] if len(head) == _FRAME.size else 0
+                data = head + file.read(min(size, PAYLOAD_SIZE_BYTES_MAX))
         except OSError:
             return None
         if salt is None:
             return None
-        return _Head(place.segment, 0, salt).payload_at(data, 0, sequence)
+        return _Head(segment, 0, salt).payload_at(data, 0, sequence)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:012}.seg"

@@ -1,5 +1,6 @@
 """Four replicas over real sockets: equal commits, whatever single peers do."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,24 @@ async def test_a_site_that_lost_its_memory_of_the_ledger_gets_every_commit(
         await group.start(1)
         await group.until_commits(30)
         assert group.agree()
+
+
+async def test_a_site_that_lost_its_disk_never_signs_a_round_again(sites: TestSites) -> None:
+    async with cluster(sites) as group:
+        await group.start(0, 1, 2, 3)
+        await group.until_commits(20)
+        await group.stop(3)
+        shutil.rmtree(sites.config(3).data_dir / "consensus")
+        await group.until_commits(len(group.memories[0].commits) + 5, (0, 1, 2))
+        await group.start(3)
+        assert await group.submit(3, 1) == [""]
+        while (3, 1) not in delivered(group):
+            await group.until_commits(len(group.memories[0].commits) + 1)
+        assert group.agree()
+        evidence = "seawall_consensus_byzantine_evidence_total"
+        for site in range(4):
+            registry = group.running[site].running.context.registry
+            assert not registry.get_sample_value(evidence, {"kind": "equivocation"})
 
 
 async def test_two_of_four_are_too_few_and_resume(sites: TestSites) -> None:

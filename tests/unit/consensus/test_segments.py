@@ -61,7 +61,7 @@ def test_what_was_appended_comes_back_in_order(
         assert found == expected
         for payload in group:
             place = log.append(payload)
-            assert log.read(place, log.next_sequence - 1) == payload
+            assert log.read(place.segment, place.offset, log.next_sequence - 1) == payload
             expected.append(payload)
         log.sync()
         log.close()
@@ -137,7 +137,7 @@ def test_segments_roll_drop_and_must_be_complete(tmp_path: Path) -> None:
     assert len(numbers) > 2
     assert log.segments == tuple(numbers)
     assert log.drop_before(numbers[1]) == 1
-    assert log.read(places[0], 1) is None
+    assert log.read(places[0].segment, places[0].offset, 1) is None
     log.close()
     assert open_log(tmp_path, 60)[1] == [
         b"payload %d" % at for at, place in enumerate(places) if place.segment > numbers[0]
@@ -218,7 +218,7 @@ def test_starting_anew_forgets_everything(tmp_path: Path) -> None:
     log.drop_all(next_sequence=10)
     place = log.append(b"tenth")
     log.sync()
-    assert log.read(place, 10) == b"tenth"
+    assert log.read(place.segment, place.offset, 10) == b"tenth"
     log.close()
     assert open_log(tmp_path)[1] == [b"tenth"]
 
