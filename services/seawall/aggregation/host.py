@@ -19,6 +19,9 @@ from seawall.runtime.ledger_client import LedgerClient, Piece, bounded, read_chu
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
 from seawall.runtime.status import error_from, error_of
 
+SILENT_SECONDS: Final = 5.0
+"""How long a site that did not answer is asked last."""
+
 LARGE_BYTES: Final = 1 << 18
 """Payloads from this size on are hashed in a thread."""
 
@@ -105,6 +108,7 @@ class PayloadSource:
         self._channels = context.channels
         self._own = LedgerClient(context.channels, seconds_max=settings.rpc_seconds_max)
         self._free = asyncio.Semaphore(settings.fetches_max)
+        self._silent_until = dict.fromkeys(range(self._sites), 0.0)
 
     async def run(self) -> None:
         """Keep the stream into the own ledger until cancelled."""
@@ -124,7 +128,8 @@ class PayloadSource:
             for site in self._order(digest):
                 try:
                     payload = await self._read(site, digest, size_bytes)
-                except SeawallError:
+                except SeawallError as fault:
+                    self._note(site, fault)
                     continue  # the next one may have it
                 if site != self._own_site:
                     await self.store(digest, payload)
@@ -151,10 +156,19 @@ class PayloadSource:
                 yield data
 
     def _order(self, digest: bytes) -> list[int]:
-        """Return all sites, the own one first, the others from a place that the digest chooses."""
+        """Return all sites: the own one, others from where the digest points, silent ones last."""
         others = [site for site in range(self._sites) if site != self._own_site]
         turn = digest[0] % len(others) if others else 0
-        return [self._own_site, *others[turn:], *others[:turn]]
+        others = [*others[turn:], *others[:turn]]
+        now = asyncio.get_running_loop().time()
+        others.sort(key=lambda site: self._silent_until[site] > now)
+        return [self._own_site, *others]
+
+    def _note(self, site: int, fault: SeawallError) -> None:
+        """Ask a site last for a while when it did not answer; not having a payload is an answer."""
+        if not isinstance(fault, PeerError):
+            until = asyncio.get_running_loop().time() + SILENT_SECONDS
+            self._silent_until[site] = until
 
     async def _read(self, site: int, digest: bytes, size_bytes: int) -> bytes:
         """Return a payload from one ledger, its bytes compared with the digest."""

@@ -25,7 +25,7 @@ RESERVED_NUMBERS: Final = 32
 STATE_BYTES_MAX: Final = 4096
 
 
-class _State(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class _State(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The file's JSON; `seq` is the first number that was never reserved."""
 
     origin: str
@@ -61,11 +61,15 @@ class Memory:
         self._next = self._state.seq
 
     def next_seq(self) -> int:
-        """Return a sequence number that was never returned before."""
+        """Return a sequence number that was never returned before.
+
+        Raises:
+            OperationalError: CLIENT_STATE_WRITE.
+
+        """
         with self._guard:
             if self._next >= self._state.seq:
-                self._state.seq = self._next + RESERVED_NUMBERS
-                self._write()
+                self._write(msgspec.structs.replace(self._state, seq=self._next + RESERVED_NUMBERS))
             self._next += 1
             return self._next - 1
 
@@ -87,25 +91,29 @@ class Memory:
                     hint = "quorum stake signed two trees of one size: stop and tell everybody"
                     raise PeerError("LOG_FORK", hint, field="checkpoint")
                 return
-            state.checkpoint_size = checkpoint.size
-            state.checkpoint_root = checkpoint.root.hex()
-            self._write()
+            size, root = checkpoint.size, checkpoint.root.hex()
+            self._write(msgspec.structs.replace(state, checkpoint_size=size, checkpoint_root=root))
 
     def close(self) -> None:
         """Give back the numbers that were reserved and not used, and unlock."""
         with self._guard:
             if self._lock is None:
                 return
-            with suppress(OSError):
+            with suppress(OperationalError):
                 if self._state.seq != self._next:
-                    self._state.seq = self._next
-                    self._write()
+                    self._write(msgspec.structs.replace(self._state, seq=self._next))
             os.close(self._lock)
             self._lock = None
 
-    def _write(self) -> None:
+    def _write(self, state: _State) -> None:
+        """Take a state over once it is durable."""
         if self._path is not None:
-            write_durably(self._path, msgspec.json.encode(self._state) + b"\n")
+            try:
+                write_durably(self._path, msgspec.json.encode(state) + b"\n")
+            except OSError as fault:
+                hint = f"cannot write {self._path}: {fault.strerror}"
+                raise OperationalError("CLIENT_STATE_WRITE", hint) from fault
+        self._state = state
 
 
 def _lock(path: Path) -> int:

@@ -56,7 +56,11 @@ ZERO = LAYOUT.encode(np.zeros(5, dtype=np.int32))
 PEOPLE = 3
 START_MS = 1_700_000_000_000
 QUICK = AggregationSettings(
-    retry_seconds_min=0.01, retry_seconds_max=0.05, vote_seconds=0.2, vote_attempts_max=3
+    chunk_seconds_max=0.3,
+    retry_seconds_min=0.01,
+    retry_seconds_max=0.05,
+    vote_seconds=0.2,
+    vote_attempts_max=3,
 )
 
 
@@ -223,9 +227,9 @@ class Site:
 
 
 class Liar(ledger_pb2_grpc.LedgerServiceServicer):
-    """A ledger that serves any payload, as pieces of its own making."""
+    """A ledger that serves any payload as pieces of its own making, or never answers."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes] | None) -> None:
         self.pieces = pieces
         self.asked = 0
         self.server = LocalServer()
@@ -237,6 +241,9 @@ class Liar(ledger_pb2_grpc.LedgerServiceServicer):
         """Serve nonsense."""
         del context
         self.asked += 1
+        if self.pieces is None:
+            await asyncio.get_running_loop().create_future()
+            return
         for index, piece in enumerate(self.pieces):
             yield ledger_pb2.GetPayloadResponse(
                 chunk=ledger_pb2.Chunk(
@@ -285,7 +292,7 @@ class Town:
         self._previous = bytes(32)
         self.sites = [Site(self, at) for at in range(4)]
 
-    async def lie(self, site: int, pieces: Sequence[bytes]) -> Liar:
+    async def lie(self, site: int, pieces: Sequence[bytes] | None) -> Liar:
         """Let others meet a liar in the place of a site's ledger."""
         liar = Liar(pieces)  # type: ignore[abstract]  # the other calls are never made
         await liar.server.start()

@@ -86,6 +86,22 @@ async def test_a_payload_that_is_another_is_taken_from_nobody(
         assert [liar.asked for liar in liars] in ([1, 1], [1, 0], [0, 1], [0, 0])
 
 
+async def test_a_site_that_never_answers_is_asked_once_and_then_last(tmp_path: Path) -> None:
+    async with town(tmp_path) as sites:
+        frozen = [await sites.lie(at, None) for at in (1, 2)]
+        site = sites.sites[0]
+        site.start_aggregation()
+        total = 0
+        for version in range(1, 6):
+            total += version
+            await sites.commit(records=[await sites.update(version, holders=(3,))])
+            vote = await site.voting.vote()
+            assert voted(vote) == (version, digest(vector(total)))
+            await sites.commit(votes={0: vote, 1: vote})
+        assert all(one.asked <= 1 for one in frozen)
+        assert any(one.asked for one in frozen)
+
+
 async def test_a_log_that_breaks_off_is_followed_again(tmp_path: Path) -> None:
     async with town(tmp_path) as sites:
         site = sites.sites[0]

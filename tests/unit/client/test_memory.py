@@ -85,6 +85,16 @@ def test_an_unreadable_place_is_said(tmp_path: Path) -> None:
         open_memory(directory)
 
 
+def test_a_number_that_cannot_be_kept_is_not_given_out(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    memory = open_memory(path)
+    (tmp_path / "state.new").mkdir()
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="CLIENT_STATE_WRITE"):
+            memory.next_seq()
+    memory.close()
+
+
 def test_checkpoints_never_go_back_and_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state"
     memory = open_memory(path)
