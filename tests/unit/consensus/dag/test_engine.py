@@ -494,3 +494,12 @@ def test_evidence_of_equivocation_is_kept() -> None:
     engine = cluster.sites[0].replica._engine  # noqa: SLF001 - evidence is not in the protocol yet
     assert isinstance(engine, DagEngine)
     assert engine.evidence() == {3: (first, second)}
+
+
+def test_an_answer_below_the_gc_round_that_nobody_asked_for_starts_nothing() -> None:
+    cluster = Cluster((1,) * 4, QUICK)
+    cluster.run(SECOND_US)
+    message = BelowGc(10_000, (Ref(1, 1, bytes(32)),), ())
+    assert answers(cluster, 0, message) == []
+    assert cluster.sites[0].sent["FetchCommits"] == 0
+    assert not cluster.sites[0].replica.status().recovering
