@@ -1,6 +1,7 @@
 """Genesis, keys and configuration of test sites, on loopback ports below 32768."""
 
 import datetime as dt
+import os
 import socket
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,6 +17,7 @@ from seawall.runtime.keys import CONSENSUS_KEY, COSIGNER_KEY, LOG_KEY, write_sit
 
 PORTS_FROM = 20_000
 PORTS_TO = 32_000
+PORTS_STRIDE = 212
 
 FAST = ConsensusParameters(round_delay_ms_min=10, round_delay_ms_idle=100)
 
@@ -26,9 +28,15 @@ def seed(label: str) -> bytes:
 
 
 def free_ports(count: int, width: int = 4) -> list[int]:
-    """Return base ports of `count` ranges of `width` ports that nobody listens on now."""
+    """Return base ports of `count` ranges of `width` ports that nobody listens on now.
+
+    Each process looks from another place on, so that test runs beside each other do not meet.
+    """
     bases: list[int] = []
-    for base in range(PORTS_FROM, PORTS_TO, width):
+    span = PORTS_TO - PORTS_FROM
+    start = os.getpid() * PORTS_STRIDE % span
+    for offset in range(0, span, width):
+        base = PORTS_FROM + (start + offset) % span
         if all(_is_free(base + offset) for offset in range(width)):
             bases.append(base)
         if len(bases) == count:
