@@ -15,6 +15,7 @@ FOLDER = Path(__file__).resolve().parent / "profiler"
 VARIABLE = "SEAWALL_BENCH_PROFILE"
 WRITE_SECONDS_MAX = 5.0
 
+HANDLE = "events.py:Handle._run"
 WAITING = ("selectors.py", "select.py")
 OTHER_THREADS = "(other threads)"
 PLACE = re.compile(r"^(?P<file>.*):(?P<line>\d+):(?P<name>[^:]*)$")
@@ -130,3 +131,21 @@ def areas(stacks: Mapping[tuple[str, ...], int], prefixes: Iterable[str]) -> dic
 def area(frame: str, prefixes: tuple[str, ...]) -> str | None:
     """Return the first prefix that a frame lies under."""
     return next((prefix for prefix in prefixes if frame.startswith(prefix)), None)
+
+
+def callbacks(stacks: Mapping[tuple[str, ...], int]) -> dict[str, float]:
+    """Return per cent of samples by what the event loop was running, or a thread's own function.
+
+    That is the first frame below the loop's `Handle._run`: a callback, or a task's coroutine.
+    """
+    counts: Counter[str] = Counter()
+    for stack, count in stacks.items():
+        if HANDLE in stack[:-1]:
+            counts[stack[stack.index(HANDLE) + 1]] += count
+        elif is_waiting(stack):
+            counts[OTHER_THREADS] += count
+        else:
+            ours = (frame for frame in stack if frame.startswith("seawall/"))
+            counts[f"(outside of callbacks) {next(ours, stack[-1])}"] += count
+    everything = sum(stacks.values())
+    return {name: 100 * count / everything for name, count in counts.most_common()}

@@ -219,10 +219,12 @@ def profile_table(stacks: Counter[tuple[str, ...]]) -> str:
     """Return the tables of where samples lie, by part and by function."""
     areas = profiles.areas(stacks, AREAS).items()
     found = profiles.shares(stacks)[:FUNCTIONS]
+    running = list(profiles.callbacks(stacks).items())[:FUNCTIONS]
     rows = [(one.name, one.own_percent, one.total_percent) for one in found]
     return "\n\n".join(
         (
             render(("innermost part", "%"), [(name, share) for name, share in areas]),
+            render(("callback of the event loop", "%"), running),
             render(("function", "own %", "with callees %"), rows),
         )
     )
