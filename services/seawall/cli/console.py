@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -72,7 +73,9 @@ def read_file(path: Path, size_max: int) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            return file.read(size_max + 1)
+            # A read of a given length reserves all of it, however short the file is.
+            whole = os.fstat(file.fileno()).st_size <= size_max
+            return file.read() if whole else file.read(size_max + 1)
     except OSError as fault:
         hint = f"cannot read {path}: {fault.strerror}"
         raise OperationalError("CLI_FILE", hint) from fault

@@ -55,7 +55,7 @@ def read_events(site: Path, name: str) -> Iterator[dict[str, object]]:
             except ValueError:
                 event = {"event": line, "level": "critical"}
             if isinstance(event, dict):
-                yield {"site": name, **event}
+                yield {**event, "site": name}
 
 
 def line_of(event: dict[str, object]) -> str:

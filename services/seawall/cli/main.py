@@ -6,6 +6,7 @@ the command that runs is imported, so `seawall verify` works in the plain instal
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         hint = "choose one of the commands that seawall --help lists"
         return _fail(LocalError("CLI_COMMAND", hint, field="command"), json=False)
+    # gRPC reads it when it is imported; what it would say of closed ports is said by our errors.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         module = importlib.import_module(f"seawall.cli.{name}")
     except ModuleNotFoundError as fault:

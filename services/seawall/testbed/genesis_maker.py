@@ -148,7 +148,10 @@ def site_ports(plan: NetworkPlan) -> tuple[int, ...]:
             raise LocalError("GENESIS_PLAN", "choose a lower port", field="port")
         return tuple(range(plan.port, last, PORTS_PER_SITE))
     bases: list[int] = []
-    for base in range(PORTS_FROM, PORTS_TO, PORTS_PER_SITE):
+    # From a place of one's own, or networks made at one time would find the same free ports.
+    every = range(PORTS_FROM, PORTS_TO, PORTS_PER_SITE)
+    first = os.getpid() * plan.sites % len(every)
+    for base in (*every[first:], *every[:first]):
         if all(_is_free(plan.host, base + offset) for offset in range(PORTS_PER_SITE)):
             bases.append(base)
         if len(bases) == plan.sites:

@@ -151,7 +151,9 @@ def environment() -> dict[str, str]:
     # What the user has set wins; the package must be found however this process found it.
     source = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH", "")) if part)
-    return {**PROCESS_ENVIRONMENT, **os.environ, "PYTHONPATH": search}
+    # A command that only asks keeps gRPC quiet; a site's log should have its errors.
+    own = {"PYTHONPATH": search, "GRPC_VERBOSITY": PROCESS_ENVIRONMENT["GRPC_VERBOSITY"]}
+    return {**PROCESS_ENVIRONMENT, **os.environ, **own}
 
 
 def run_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

@@ -67,15 +67,19 @@ class ProcessPlan:
 
 @dataclass(slots=True)
 class Child:
-    """A process under supervision; `held` keeps it from being started again."""
+    """A process under supervision.
+
+    `held` keeps it from being started again; `once` are arguments of its next start alone.
+    """
 
     plan: ProcessPlan
-    arguments: tuple[str, ...]
+    once: tuple[str, ...] = ()
     process: asyncio.subprocess.Process | None = None
     started: float = 0.0
-    restarts: int = 0
     exit_codes: list[int] = field(default_factory=list)
     held: bool = False
+    starts: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -109,7 +113,7 @@ class Supervisor:
         """Keep the plans; nothing starts yet."""
         self._directory = directory
         self._origin = origin
-        self._children = {plan.name: Child(plan, plan.arguments) for plan in plans}
+        self._children = {plan.name: Child(plan) for plan in plans}
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         self.failed = asyncio.Event()
@@ -157,18 +161,28 @@ class Supervisor:
         if child.process is not None and child.process.returncode is None:
             child.process.kill()
 
-    def release(self, name: str, *, arguments: Sequence[str] | None = None) -> None:
-        """Let a held process start again, with other arguments when they are given."""
+    def hold(self, name: str) -> None:
+        """Keep a process from being started again when it ends, until `release`."""
+        self.child(name).held = True
+
+    def release(self, name: str, *, once: Sequence[str] = ()) -> None:
+        """Let a held process start again, this time with further arguments."""
         child = self.child(name)
-        if arguments is not None:
-            child.arguments = tuple(arguments)
+        child.once = tuple(once)
         child.held = False
         child.wake.set()
 
     async def ended(self, name: str) -> int:
-        """Wait until the process that runs now has ended; return its exit code."""
+        """Wait until the process that was started last has ended; return its exit code."""
         process = self.child(name).process
         return 0 if process is None else await process.wait()
+
+    async def started(self, name: str, *, more_than: int) -> None:
+        """Wait until a process has been started more often than this."""
+        child = self.child(name)
+        while child.starts <= more_than:
+            child.news.clear()
+            await child.news.wait()
 
     async def _keep(self, child: Child) -> None:
         delay = 0.0
@@ -188,7 +202,6 @@ class Supervisor:
             delay = (
                 0.0 if stable else min(BACKOFF_SECONDS_MAX, max(BACKOFF_SECONDS_FIRST, 2 * delay))
             )
-            child.restarts += 1
             self._write()
 
     async def _pause(self, child: Child, delay: float) -> None:
@@ -204,10 +217,11 @@ class Supervisor:
 
     async def _start(self, child: Child) -> None:
         plan = child.plan
+        arguments, child.once = (*plan.arguments, *child.once), ()
         plan.log.parent.mkdir(parents=True, exist_ok=True)
         with plan.log.open("ab") as output:
             child.process = await asyncio.create_subprocess_exec(
-                *serve_command(plan.settings, *child.arguments, *plan.roles),
+                *serve_command(plan.settings, *arguments, *plan.roles),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -215,6 +229,8 @@ class Supervisor:
                 env=environment(),
             )
         child.started = record_of(child.process.pid) or 0.0
+        child.starts += 1
+        child.news.set()
         self._write()
 
     async def _stop_all(self) -> None:
@@ -287,5 +303,5 @@ def _record(child: Child) -> ProcessRecord:
         health_address=health,
         metrics_address=metrics,
         log=str(plan.log),
-        restarts=child.restarts,
+        restarts=child.starts - 1,
     )

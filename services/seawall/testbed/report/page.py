@@ -42,6 +42,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 th, td { text-align: left; padding: 7px 14px; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 tr:last-child td { border-bottom: 0; } th { background: #f9fafb; font-weight: 600; }
+td:nth-child(2) { width: 36%; }
 td.mark { font-weight: 700; white-space: nowrap; }
 td.good { color: var(--good); } td.bad { color: var(--bad); }
 td.code { font-family: ui-monospace, "Liberation Mono", monospace; font-size: 13px; }

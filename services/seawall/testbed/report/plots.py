@@ -44,7 +44,8 @@ def heights(run: Run, names: Sequence[str]) -> str:
         label = name
         for line in parts:
             if line:
-                plot.line(line, label, COLOURS[site % len(COLOURS)])
+                width = 1.5 + 1.3 * (len(names) - 1 - site)
+                plot.line(line, label, COLOURS[site % len(COLOURS)], width=width)
                 label = ""
     return plot.render()
 
@@ -81,7 +82,8 @@ def latency_distribution(run: Run) -> str:
     ]
     plot.line(points, "", COLOURS[2])
     for share in (50, 95, 99):
-        plot.level(share, f"p{share}: {percentile(values, share / 100):.0f} ms")
+        label = f"p{share}: {percentile(values, share / 100):.0f} ms"
+        plot.level(share, label, below=share != 99)  # noqa: PLR2004 - they stand close together
     return plot.render()
 
 

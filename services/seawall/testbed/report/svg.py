@@ -66,13 +66,13 @@ class Plot:
     _marks: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
-    def line(self, points: Points, name: str, colour: str) -> None:
-        """Add a line through the points."""
+    def line(self, points: Points, name: str, colour: str, *, width: float = 2) -> None:
+        """Add a line through the points; wide ones first, so that all are seen."""
         if not points:
             return
         path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
         self._marks.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"'
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"'
             ' stroke-linejoin="round"/>'
         )
         if name:
@@ -96,16 +96,16 @@ class Plot:
             0,
             f'<g><title>{escape(hint)}</title><rect x="{left:.1f}" y="{TOP}" width="{wide:.1f}"'
             f' height="{HEIGHT - TOP - BOTTOM}" fill="{colour}" fill-opacity="0.13"/>'
-            f'<text x="{left + wide / 2:.1f}" y="{TOP - 5}" class="tag">{escape(label)}</text></g>',
+            f'<text x="{left + 4:.1f}" y="{TOP - 5}" class="tag">{escape(label)}</text></g>',
         )
 
-    def level(self, value: float, label: str) -> None:
-        """Add a dashed line across, with a word at its end."""
+    def level(self, value: float, label: str, *, below: bool = False) -> None:
+        """Add a dashed line across, with a word at its end, above the line or below it."""
         y = self._y(value)
-        self._marks.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="level"/>'
-            f'<text x="{WIDTH - RIGHT - 4}" y="{y - 5:.1f}" class="note">{escape(label)}</text>'
-        )
+        line = f'x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
+        place = f'x="{WIDTH - RIGHT - 4}" y="{y + 14 if below else y - 5:.1f}"'
+        self._marks.append(f'<line {line} class="level"/>')
+        self._marks.append(f'<text {place} class="note">{escape(label)}</text>')
 
     def render(self) -> str:
         """Return the SVG element."""
@@ -138,7 +138,7 @@ class Plot:
     def _named(self) -> Iterator[str]:
         x = LEFT + 10.0
         for name, colour in self._legend:
-            y = HEIGHT - BOTTOM - LABEL_GAP
+            y = TOP + LABEL_GAP
             yield f'<rect x="{x:.1f}" y="{y - 8}" width="14" height="4" rx="2" fill="{colour}"/>'
             yield f'<text x="{x + 19:.1f}" y="{y - 2}" class="legend">{escape(name)}</text>'
             x += 34 + 7.0 * len(name)

@@ -1,0 +1,169 @@
+"""What the user types works: up, submit, status, verify, receipt, ledger, logs, down."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from safetensors.numpy import save_file
+
+from seawall.testbed.learning.model import SHAPES
+from tests.tidy.checkout import ROOT
+
+COMMAND_SECONDS_MAX = 90
+
+
+def seawall(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run one command and check its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "seawall.cli.main", *map(str, words)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "services")},
+    )
+    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def answer(*words: object, code: int = 0) -> dict[str, object]:
+    """Run one command with --json and return its document."""
+    document = json.loads(seawall(*words, "--json", code=code).stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+def serving(directory: Path) -> list[int]:
+    """Return the processes that have anything to do with a directory."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if any(str(directory) in word for word in words):
+            found.append(process.info["pid"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run a network in the background for the tests of this module."""
+    directory = tmp_path_factory.mktemp("network") / "sites"
+    document = answer("up", "-n", 4, "--dir", directory, "--detach", "--interval-ms", 300)
+    assert len(document["sites"]) == 4  # type: ignore[arg-type] # a JSON document
+    yield directory
+    seawall("down", "--dir", directory)
+    assert serving(directory) == []
+
+
+@pytest.fixture(scope="module")
+def submitted(home: Path) -> dict[str, object]:
+    """Submit one update of random numbers."""
+    generator = np.random.default_rng(5)
+    tensors = {name: generator.normal(0, 0.01, shape) for name, shape in SHAPES.items()}
+    delta = home / "delta.safetensors"
+    save_file(tensors, delta)
+    receipt = home / "receipt.json"
+    return answer("submit", delta, "--dir", home, "--name", "contributor-03", "--receipt", receipt)
+
+
+def test_status_shows_every_site_and_no_fork(home: Path) -> None:
+    document = answer("status", "--dir", home)
+    sites = document["sites"]
+    assert isinstance(sites, list)
+    assert [site["up"] for site in sites] == [True] * 4
+    assert document["forks"] == []
+    assert all(site["pid"] for site in sites)
+
+
+def test_a_submitted_update_has_a_receipt_that_verifies_offline(
+    home: Path, submitted: dict[str, object]
+) -> None:
+    document = answer("verify", home / "receipt.json", "--dir", home)
+    assert document["valid"] is True
+    assert document["update"] == submitted["update"]
+    assert str(document["contributor"]).startswith("contributor-03")
+
+
+def test_a_changed_receipt_is_refused_with_its_code(
+    home: Path, submitted: dict[str, object]
+) -> None:
+    assert submitted["stage"] == "committed"
+    changed = home / "changed.json"
+    text = (home / "receipt.json").read_text(encoding="utf-8")
+    changed.write_text(text.replace('\\"numExamples\\":1', '\\"numExamples\\":2'), encoding="utf-8")
+    done = seawall("verify", changed, "--dir", home, code=3)
+    assert done.stderr.startswith("error: RECEIPT_")
+    error = answer("verify", changed, "--dir", home, code=3)["error"]
+    assert isinstance(error, dict)
+    assert error["code"] in done.stderr
+
+
+def test_another_payload_is_refused(home: Path, submitted: dict[str, object]) -> None:
+    assert submitted["update"]
+    done = seawall(
+        "verify", home / "receipt.json", home / "delta.safetensors", "--dir", home, code=3
+    )
+    assert "RECEIPT_PAYLOAD in payload" in done.stderr
+
+
+def test_a_receipt_is_fetched_again(home: Path, submitted: dict[str, object]) -> None:
+    again = home / "again.json"
+    document = answer("receipt", submitted["update"], "--dir", home, "--receipt", again)
+    assert document["update"] == submitted["update"]
+    assert answer("verify", again, "--dir", home)["valid"] is True
+
+
+def test_an_unknown_update_has_no_receipt(home: Path) -> None:
+    done = seawall("receipt", "0" * 64, "--dir", home, "--wait", 0, code=3)
+    assert "RECEIPT_" in done.stderr
+
+
+def test_the_same_update_again_is_refused(home: Path, submitted: dict[str, object]) -> None:
+    assert submitted["update"]
+    words = ("submit", home / "delta.safetensors", "--dir", home, "--name", "contributor-03")
+    done = seawall(*words, "--receipt", home / "second.json", code=3)
+    assert "REPLAY_PAYLOAD" in done.stderr
+    assert not (home / "second.json").exists()
+
+
+def test_ledgers_are_exported_and_equal(home: Path, submitted: dict[str, object]) -> None:
+    files = [home / f"ledger-{site}.jsonl" for site in range(2)]
+    for site, file in enumerate(files):
+        answer("ledger", "export", f"site-{site}", file, "--dir", home)
+    first, second = (file.read_text("utf-8").splitlines() for file in files)
+    common = min(len(first), len(second))
+    assert first[:common] == second[:common]
+    assert str(submitted["update"]) in "\n".join(first)
+    assert files[0].with_suffix(".note").read_text("utf-8").count("—") >= 4
+
+
+def test_logs_are_lines_of_json(home: Path) -> None:
+    lines = seawall("logs", "site-0", "--dir", home, "--json").stdout.splitlines()
+    assert {json.loads(line)["site"] for line in lines} == {"site-0"}
+
+
+def test_a_second_supervisor_is_refused(home: Path) -> None:
+    done = seawall("up", "--dir", home, "--quiet", code=4)
+    assert "SITE_RUNNING" in done.stderr
+
+
+def test_a_second_process_on_one_data_directory_is_refused(home: Path) -> None:
+    settings = home / "site-0" / "second.toml"
+    text = (home / "site-0" / "site.toml").read_text("utf-8")
+    settings.write_text(text.replace("port = ", "port = 0 # "), encoding="utf-8")
+    done = seawall("serve", "--config", settings, code=2)
+    assert "DATA_LOCKED" in done.stderr
+    document = answer("status", "--dir", home)
+    sites = document["sites"]
+    assert isinstance(sites, list)
+    assert sites[0]["up"] is True
+
+
+def test_enrolling_after_the_start_is_refused(home: Path) -> None:
+    done = seawall("keys", "enrol", "late", home / "late.key", "--dir", home, code=2)
+    assert "GENESIS_USED" in done.stderr
