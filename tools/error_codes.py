@@ -31,19 +31,23 @@ AREAS = {
     "CRASH": "Crash points",
     "CUT": "Cuts and their policy",
     "DATA": "Data directories",
+    "DEADLINE": "Answers that do not come in time",
     "DSSE": "Envelopes",
     "ENTRY": "Ledger entries",
     "FAULT": "Injected faults",
     "FXP": "Fixed-point numbers",
     "GENESIS": "Genesis and committee",
     "HELLO": "Hellos between sites",
+    "INCOMPLETE": "Uploads with chunks missing",
     "INGEST": "Admission: quotas, limits, deadlines",
     "JOURNAL": "The replica's journal",
     "JSON": "JSON text",
     "KEY": "Keys and identities",
     "LEDGER": "The ledger of a site",
+    "LENGTH": "Payloads that are too short or too long",
     "LINK": "Links between sites",
     "LOG": "Notes, checkpoints, proofs, tiles",
+    "OWNER": "Uploads of somebody else",
     "PAYLOAD": "The payload store",
     "QUOTA": "Limits on how much at once",
     "RECEIPT": "Receipts",
@@ -61,19 +65,24 @@ AREAS = {
     "STREAM": "Upload sessions and streams",
     "SUB": "Submissions",
     "SUBMISSION": "What is kept beside updates",
+    "SUBMIT": "Messages of the Submit stream",
     "SYNC": "Messages between replicas",
     "TASK": "Tasks",
     "TOO": "Limits on sizes",
     "TX": "Ordered transactions",
+    "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",
     "VERSION": "Model versions at a site",
+    "WATCH": "Watching updates",
 }
+WHOLE = ("DEADLINE", "INCOMPLETE", "LENGTH", "OWNER")
+"""Codes that are one word: each is an area of its own."""
 FAULTS = {
     "LocalError": "caller",
     "PeerError": "input",
     "OperationalError": "operation",
 }
-CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+CODE = re.compile(rf"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|{'|'.join(WHOLE)}")
 
 
 @dataclass(slots=True)
