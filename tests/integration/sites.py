@@ -1,8 +1,10 @@
 """Genesis, keys and configuration of test sites, on loopback ports below 32768."""
 
 import datetime as dt
+import fcntl
 import os
 import socket
+import tempfile
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,24 +30,37 @@ def seed(label: str) -> bytes:
 
 
 def free_ports(count: int, width: int = 4) -> list[int]:
-    """Return base ports of `count` ranges of `width` ports that nobody listens on now.
+    """Return base ports of `count` ranges of `width` ports that nobody else uses.
 
-    Each process looks from another place on, so that test runs beside each other do not meet.
+    Tests in other processes look for ports at the same time, so each range is reserved by a lock
+    that this process keeps until its end.
     """
     bases: list[int] = []
-    span = PORTS_TO - PORTS_FROM
-    start = os.getpid() * PORTS_STRIDE % span
-    for offset in range(0, span, width):
-        base = PORTS_FROM + (start + offset) % span
-        if all(_is_free(base + offset) for offset in range(width)):
+    start = os.getpid() * 64 % (PORTS_TO - PORTS_FROM) // width * width
+    for step in range(0, PORTS_TO - PORTS_FROM, width):
+        base = PORTS_FROM + (start + step) % (PORTS_TO - PORTS_FROM)
+        if _reserve(base) and all(_is_free(base + offset) for offset in range(width)):
             bases.append(base)
         if len(bases) == count:
             return bases
     raise AssertionError("no free ports")
 
 
+def _reserve(base: int) -> bool:
+    directory = Path(tempfile.gettempdir()) / f"seawall-test-ports-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory / str(base), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return False
+    return True
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -9,8 +9,6 @@ refused (QUOTA_CONSENSUS) when too much of theirs waits.
 """
 
 import asyncio
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from seawall.consensus.commits import CommitLog
@@ -19,7 +17,6 @@ from seawall.consensus.core_thread import Arrival, CoreThread, Outcome
 from seawall.consensus.engine import (
     ALL_PEERS,
     Identity,
-    Observation,
     PeerDown,
     PeerUp,
     Status,
@@ -32,39 +29,13 @@ from seawall.consensus.links import Dialler, Link, Stream
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.replica import Replica
-from seawall.consensus.verification import updates_in
-from seawall.errors import OperationalError, SeawallError
+from seawall.consensus.reporting import Reporting
+from seawall.errors import OperationalError, PeerError
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
 from seawall.telemetry.metrics import ConsensusMetrics
 
 TICK_SECONDS: Final = 1.0
 STOP_SECONDS_MAX: Final = 5.0
-PROPOSED_MAX: Final = 1024
-"""Own blocks whose way to a commit is timed."""
-
-_KINDS: Final = (
-    "blocks",
-    "subscribe",
-    "fetch_blocks",
-    "below_gc",
-    "fetch_commits",
-    "commits",
-    "latest_query",
-    "latest_reply",
-    "fragment",
-    "heartbeat",
-    "hello",
-)
-_LEVELS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "caught_up": "info",
-        "commits_refused": "warning",
-        "disk_lost": "warning",
-        "latest_refused": "warning",
-        "payload_requeued": "info",
-    }
-)
-FIELD_CHARACTERS_MAX: Final = 80
 
 
 class ConsensusHost:
@@ -84,7 +55,12 @@ class ConsensusHost:
         self.links: dict[int, Link] = {}
         self.log = context.log
         parameters = context.genesis.consensus
-        self.metrics = ConsensusMetrics(context.registry, parameters.protocol)
+        self.reporting = Reporting(
+            ConsensusMetrics(context.registry, parameters.protocol),
+            context.log,
+            context.clock,
+            context.site,
+        )
         self.commits = CommitLog(
             context.data_dir / "commits",
             size_bytes_max=settings.history_bytes_max,
@@ -115,19 +91,8 @@ class ConsensusHost:
         self._verifier = BlockVerifier(context.committee, parameters)
         self._inbounds: dict[Link, Inbound] = {}
         self._room: dict[Link, asyncio.Semaphore] = {}
-        self._proposed: dict[int, int] = {}
         self._thread: CoreThread | None = None
         self._feed: LedgerFeed | None = None
-        self._verify_seconds = self.metrics.phase("verify")
-        self._handle_seconds = self.metrics.phase("handle")
-        self._committed = self.metrics.transactions("committed")
-        self._seen_bytes = {
-            (direction, kind): self.metrics.peer_message_bytes.labels(
-                direction=direction, kind=kind
-            )
-            for direction in ("sent", "received")
-            for kind in (*_KINDS, "other")
-        }
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -251,7 +216,8 @@ class ConsensusHost:
 
     async def receive(self, link: Link, message: PeerMessage) -> None:
         """Take a message to the replica; waits while too many of this peer are there."""
-        self._count("received", message.WhichOneof("kind") or "other", message.ByteSize())
+        kind = message.WhichOneof("kind") or "other"
+        self.reporting.traffic("received", kind, message.ByteSize())
         await self._room[link].acquire()
         self._push(Arrival(link, self._inbounds[link], message))
 
@@ -273,10 +239,10 @@ class ConsensusHost:
         accepts = self._thread is not None and self.status.accepts_payload and not behind
         try:
             self.pending.add(submitted, self.context.clock.elapsed_us(), accepts=accepts)
-        except SeawallError as fault:
-            self.metrics.mempool_rejected.labels(reason=fault.code).inc()
+        except PeerError as fault:
+            self.reporting.refused(fault)
             raise
-        self.metrics.mempool.set(self.pending.updates)
+        self.reporting.waiting(self.pending.updates)
         self._push(submitted)
 
     # --- what the replica wants -----------------------------------------------------------------
@@ -292,15 +258,7 @@ class ConsensusHost:
             if link in self._room:
                 self._room[link].release()
         for link, fault in outcome.faults:
-            self.log.warning(
-                "peer_fault",
-                peer=link.peer,
-                code=fault.code,
-                field=fault.field,
-                offset=fault.offset,
-                hint=fault.hint,
-            )
-            self.metrics.byzantine_evidence.labels(kind="garbage").inc()
+            self.reporting.peer_fault(link.peer, fault)
             link.end(fault)
         if outcome.sends:
             self._send(outcome)
@@ -309,11 +267,7 @@ class ConsensusHost:
         for checkpoint in outcome.certify:
             assert self._feed is not None
             self._feed.certify(checkpoint)
-        for observation in outcome.observe:
-            self._observe(observation)
-        self._verify_seconds.observe(outcome.verify_ns / 1e9)
-        if outcome.handle_ns:
-            self._handle_seconds.observe(outcome.handle_ns / 1e9)
+        self.reporting.step(outcome)
 
     def _send(self, outcome: Outcome) -> None:
         self.context.crash_points.reach("host.before_send")
@@ -324,64 +278,13 @@ class ConsensusHost:
                 for link in tuple(links):
                     if link is not None:
                         link.send(message, size_bytes)
-                        self._count("sent", kind, size_bytes)
+                        self.reporting.traffic("sent", kind, size_bytes)
         self.context.crash_points.reach("host.after_send")
 
     def _deliver(self, outcome: Outcome) -> None:
         assert self._feed is not None
-        now_us = self.context.clock.elapsed_us()
         self._feed.deliver(outcome.deliver)
-        for commit in outcome.deliver:
-            self.metrics.blocks.inc(len(commit.blocks))
-            for block in commit.blocks:
-                if block.ref.author != self.context.site:
-                    continue
-                proposed_us = self._proposed.pop(block.ref.round, None)
-                if proposed_us is not None:
-                    self.metrics.commit_duration.observe((now_us - proposed_us) / 1e6)
-                for waited_us in self.pending.delivered(block.block, now_us):
-                    self.metrics.finality.observe(waited_us / 1e6)
-        updates = sum(
-            updates_in(block.block) for commit in outcome.deliver for block in commit.blocks
-        )
-        self.metrics.transactions("committed").inc(updates)
-        self.metrics.committed_height.set(outcome.deliver[-1].index)
-        self.metrics.mempool.set(self.pending.updates)
-
-    def _observe(self, observation: Observation) -> None:
-        """Turn an observation into metrics and log lines."""
-        fields = observation.fields
-        match observation.name:
-            case "round_advanced":
-                self.metrics.round.set(int(fields["round"]))
-            case "block_proposed":
-                self._proposed[int(fields["round"])] = self.context.clock.elapsed_us()
-                if len(self._proposed) > PROPOSED_MAX:
-                    del self._proposed[next(iter(self._proposed))]
-            case "slot_decided":
-                decided = "direct" if fields["direct"] else "indirect"
-                self.metrics.leaders(decided if fields["digest"] else "skipped").inc()
-            case "equivocation":
-                self.metrics.byzantine_evidence.labels(kind="equivocation").inc()
-                self.log.warning("equivocation", **_short(fields))
-            case "submission_refused":
-                self.metrics.mempool_rejected.labels(reason=str(fields["code"])).inc()
-                self.log.warning("submission_refused", **_short(fields))
-            case name if name in _LEVELS:
-                getattr(self.log, _LEVELS[name])(name, **_short(fields))
-            case name:
-                self.log.debug(name, **_short(fields))
-
-    def _count(self, direction: str, kind: str, size_bytes: int) -> None:
-        self._seen_bytes[direction, kind if kind in _KINDS else "other"].inc(size_bytes)
-
-
-def _short(fields: Mapping[str, int | str]) -> dict[str, int | str]:
-    """Return the fields with long texts (blocks in hex) cut."""
-    return {
-        name: value[:FIELD_CHARACTERS_MAX] if isinstance(value, str) else value
-        for name, value in fields.items()
-    }
+        self.reporting.delivered(outcome.deliver, self.pending)
 
 
 def _fail(failure: asyncio.Future[None], fault: BaseException) -> None:

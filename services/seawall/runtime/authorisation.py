@@ -7,10 +7,10 @@ An RPC that is not in the table is refused. Calls inside the process do not pass
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
@@ -19,6 +19,9 @@ from seawall.errors import PeerError
 from seawall.runtime.exchange import Handler
 from seawall.runtime.status import AnyContext, abort
 from seawall.runtime.tls import RUNNER, Callers
+
+Behaviour: TypeAlias = Callable[..., Any]
+"""A servicer's method, of any of gRPC's four kinds."""
 
 
 class Who(Enum):
@@ -118,31 +121,32 @@ class Guard(grpc.aio.Server):
     def _guarded(self, who: Who | None, handler: Handler) -> Handler:
         if who is Who.ANYONE:
             return handler
-        make = _FACTORIES[handler.request_streaming, handler.response_streaming]
         behaviour = (
             handler.unary_unary
             or handler.unary_stream
             or handler.stream_unary
             or handler.stream_stream
         )
+        assert behaviour is not None
+        make = _FACTORIES[handler.request_streaming, handler.response_streaming]
         return make(
             self._behind(who, behaviour),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _behind(self, who: Who | None, behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 - any of gRPC's four kinds
+    def _behind(self, who: Who | None, behaviour: Behaviour) -> Behaviour:
         """Return a behaviour of the same kind that looks at the caller first."""
         if inspect.isasyncgenfunction(behaviour):
 
-            async def stream(request: object, context: AnyContext) -> Any:  # noqa: ANN401 - as above
+            async def stream(request: object, context: AnyContext) -> AsyncIterator[object]:
                 await self._check(who, context)
                 async for response in behaviour(request, context):
                     yield response
 
             return stream
 
-        async def single(request: object, context: AnyContext) -> Any:  # noqa: ANN401 - as above
+        async def single(request: object, context: AnyContext) -> object:
             await self._check(who, context)
             return await behaviour(request, context)
 
@@ -170,7 +174,10 @@ class Guard(grpc.aio.Server):
         """Refuse: the real server is stopped by its owner."""
         raise NotImplementedError(grace)
 
-    async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the signature is gRPC's
+    async def wait_for_termination(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is gRPC's
+    ) -> bool:
         """Refuse: the real server is ended by its owner."""
         raise NotImplementedError(timeout)
 

@@ -182,17 +182,19 @@ class Exchange:
             or handler.stream_stream,
         )
         if not handler.request_streaming:
-            await self._answer(behaviour(self.request, context), handler.response_streaming)
+            await self._answer(
+                behaviour(self.request, context), streaming=handler.response_streaming
+            )
             return
         requests = self._incoming()
         context.requests = requests
         try:
-            await self._answer(behaviour(requests, context), handler.response_streaming)
+            await self._answer(behaviour(requests, context), streaming=handler.response_streaming)
         finally:
             with suppress(RuntimeError):  # a task of the handler still reads, and closes it
                 await requests.aclose()
 
-    async def _answer(self, result: Any, streaming: bool) -> None:  # noqa: ANN401, FBT001 - whatever a handler returns
+    async def _answer(self, result: Any, *, streaming: bool) -> None:  # noqa: ANN401 - anything
         if not streaming:
             await self.responses.put(await result)
         elif hasattr(result, "__aiter__"):

@@ -103,7 +103,10 @@ class LocalServer(grpc.aio.Server):
         """Refuse: there is no socket."""
         raise NotImplementedError(address, server_credentials)
 
-    async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the signature is gRPC's
+    async def wait_for_termination(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is gRPC's
+    ) -> bool:
         """Refuse: whoever opened the server ends it."""
         raise NotImplementedError(timeout)
 
@@ -130,7 +133,10 @@ class LocalChannel(grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """Do nothing: a channel holds no resource."""
 
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - the signature is gRPC's
+    def get_state(
+        self,
+        try_to_connect: bool = False,  # noqa: FBT001, FBT002 - the signature is gRPC's
+    ) -> grpc.ChannelConnectivity:
         """Return READY."""
         del try_to_connect
         return grpc.ChannelConnectivity.READY
@@ -143,7 +149,7 @@ class LocalChannel(grpc.aio.Channel):
     async def channel_ready(self) -> None:
         """Return at once."""
 
-    def _callable(self, method: str, *_: object, **__: object) -> Any:  # noqa: ANN401 - one class stands for gRPC's four kinds
+    def _callable(self, method: str, *_: object, **__: object) -> Any:  # noqa: ANN401 - any kind
         return _Method(self._server, method)
 
     unary_unary = _callable

@@ -141,6 +141,7 @@ async def serve(
             service.register(local)
         metrics = MetricsServer(process.registry, config.host, config.listen_port(3))
         stack.callback(metrics.close)
+        graceful = False
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one.run(), name=one.name) for one in services]
@@ -155,6 +156,7 @@ async def serve(
                 process.log.info("stopping")
                 bound.reschedule(asyncio.get_running_loop().time() + config.stop_seconds_max)
                 await health.stop()
+                graceful = True
                 await _stop_all(servers, SERVER_GRACE_SECONDS)
                 for task in reversed(tasks):
                     task.cancel()
@@ -162,7 +164,8 @@ async def serve(
             hint = f"the process did not end within {config.stop_seconds_max} s"
             raise OperationalError("SITE_STOP", hint) from fault
         finally:
-            await _stop_all(servers, None)
+            if not graceful:
+                await _stop_all(servers, None)
     process.log.info("stopped")
 
 

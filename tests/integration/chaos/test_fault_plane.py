@@ -51,7 +51,9 @@ async def serving(sites: TestSites, runner: Path | None = None) -> AsyncIterator
         stop.set()
 
 
-def fault(fault_id: str = "a", lease: int = 10, point: str = "host.before_send") -> Any:  # noqa: ANN401 - a message
+def fault(
+    fault_id: str = "a", lease: int = 10, point: str = "host.before_send"
+) -> fault_plane_pb2.ApplyRequest:
     return fault_plane_pb2.ApplyRequest(
         fault=fault_plane_pb2.FaultSpec(
             id=fault_id,

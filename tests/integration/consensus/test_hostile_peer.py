@@ -36,7 +36,8 @@ def hello(sites: TestSites, **changes: object) -> PeerMessage:
         "author": 3,
         **changes,
     }
-    return PeerMessage(hello=consensus_pb2.PeerHello(**fields))  # type: ignore[arg-type]  # made wrong on purpose
+    made = consensus_pb2.PeerHello(**fields)  # type: ignore[arg-type]  # made wrong on purpose
+    return PeerMessage(hello=made)
 
 
 Stream: TypeAlias = (

@@ -75,7 +75,8 @@ def hello(**changes: object) -> PeerMessage:
         "author": 1,
         **changes,
     }
-    return PeerMessage(hello=consensus_pb2.PeerHello(**fields))  # type: ignore[arg-type]  # made wrong on purpose
+    made = consensus_pb2.PeerHello(**fields)  # type: ignore[arg-type]  # made wrong on purpose
+    return PeerMessage(hello=made)
 
 
 def note(number: int) -> PeerMessage:

@@ -263,7 +263,7 @@ def test_bytes_of_others_never_do_worse_than_a_peer_error(
     try:
         assert form.encode(form.decode(mixed)) == mixed
     except PeerError as fault:
-        assert fault.code.startswith(("GENESIS_", "JSON_", "KEY_"))  # noqa: PT017 - either way is right
+        assert fault.code.startswith(("GENESIS_", "JSON_", "KEY_"))  # noqa: PT017 - or not at all
 
 
 def test_garbage_is_kept_long_enough_for_the_fast_path() -> None:

@@ -115,18 +115,22 @@ class TlsContext:
         return self._facts
 
 
+def known(callers: Callers, *pems: str) -> int | None:
+    return callers.site_of(TlsContext(*pems))  # type: ignore[arg-type]  # all that it reads
+
+
 def test_a_site_is_known_by_its_certificate_not_by_its_name(sites: TestSites) -> None:
     runner = make_certificate("runner", (), not_before=dt.datetime.now(dt.UTC))[1]
     callers = Callers(sites.genesis, 2, runner)
     for index, site in enumerate(sites.genesis.sites):
         pem = site.tls_certificate_pem
-        assert callers.site_of(TlsContext(pem)) == index  # type: ignore[arg-type]  # all it reads
+        assert known(callers, pem) == index
         spaced = pem.replace("\n", "\r\n")
-        assert callers.site_of(TlsContext(spaced)) == index  # type: ignore[arg-type]  # all it reads
+        assert known(callers, spaced) == index
     impostor = make_certificate("site-0", (), not_before=dt.datetime.now(dt.UTC))[1].decode()
-    assert callers.site_of(TlsContext(impostor)) is None  # type: ignore[arg-type]  # all it reads
-    assert callers.site_of(TlsContext()) is None  # type: ignore[arg-type]  # all it reads
-    assert callers.site_of(TlsContext(runner.decode())) == RUNNER  # type: ignore[arg-type]  # all it reads
+    assert known(callers, impostor) is None
+    assert known(callers) is None
+    assert known(callers, runner.decode()) == RUNNER
 
 
 def test_options_keep_the_rules_that_links_need() -> None:
