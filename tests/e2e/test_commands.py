@@ -1,52 +1,15 @@
 """What the user types works: up, submit, status, verify, receipt, ledger, logs, down."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from safetensors.numpy import save_file
 
 from seawall.testbed.learning.model import SHAPES
-from tests.tidy.checkout import ROOT
-
-COMMAND_SECONDS_MAX = 90
-
-
-def seawall(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run one command and check its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "seawall.cli.main", *map(str, words)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS_MAX,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "services")},
-    )
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
-
-
-def answer(*words: object, code: int = 0) -> dict[str, object]:
-    """Run one command with --json and return its document."""
-    document = json.loads(seawall(*words, "--json", code=code).stdout)
-    assert isinstance(document, dict)
-    return document
-
-
-def serving(directory: Path) -> list[int]:
-    """Return the processes that have anything to do with a directory."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if any(str(directory) in word for word in words):
-            found.append(process.info["pid"])
-    return found
+from tests.e2e.command import answer, seawall, serving
 
 
 @pytest.fixture(scope="module")

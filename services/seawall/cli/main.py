@@ -9,9 +9,9 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType, ModuleType
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, Protocol, cast
 
 from seawall.cli import console
 from seawall.cli.console import Exit
@@ -45,8 +45,24 @@ EXIT_CODES: Final = """exit codes:
   130  interrupted"""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code."""
+class Command(Protocol):
+    """What the module of a command has."""
+
+    __doc__: str | None
+
+    def declare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options of the command."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Carry it out, and return the exit code."""
+        ...
+
+
+def main(
+    argv: Sequence[str] | None = None, find: Callable[[str], object] = importlib.import_module
+) -> int:
+    """Run one command line and return its exit code; `find` imports a module by its name."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
@@ -60,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # gRPC reads it when it is imported; what it would say of closed ports is said by our errors.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        module = importlib.import_module(f"seawall.cli.{name}")
+        module = cast("Command", find(f"seawall.cli.{name}"))
     except ModuleNotFoundError as fault:
         return _fail(_missing(fault), json="--json" in rest)
     return _run(name, module, rest)
@@ -85,7 +101,7 @@ def overview() -> str:
     )
 
 
-def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
+def parser_of(name: str, module: Command) -> argparse.ArgumentParser:
     """Return the parser of one command."""
     parser = argparse.ArgumentParser(
         prog=f"seawall {name}",
@@ -98,10 +114,10 @@ def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(name: str, module: ModuleType, words: list[str]) -> int:
+def _run(name: str, module: Command, words: list[str]) -> int:
     arguments = parser_of(name, module).parse_args(words)
     try:
-        return int(module.run(arguments))
+        return module.run(arguments)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except ModuleNotFoundError as fault:

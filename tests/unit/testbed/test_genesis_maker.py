@@ -1,0 +1,93 @@
+import stat
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+
+from seawall.config import load
+from seawall.errors import LocalError
+from seawall.formats import genesis as genesis_format
+from seawall.formats.task_payload import Layout, payload_digest
+from seawall.runtime.keys import read_key, read_site_secrets
+from seawall.testbed.genesis_maker import ROOT_OWNER, NetworkPlan, make_network, site_ports
+from seawall.testbed.tasks import digits_task, wide_task
+
+
+def make(path: Path, **members: object) -> object:
+    numbers = count(1)
+    plan = NetworkPlan(contributors=3, port=21_000, **members)  # type: ignore[arg-type] # test data
+    return make_network(path, plan, entropy=lambda size: next(numbers).to_bytes(size, "big"))
+
+
+def test_everything_that_sites_need_is_written(tmp_path: Path) -> None:
+    make(tmp_path, sites=4)
+    data = (tmp_path / "genesis.json").read_bytes()
+    genesis = genesis_format.decode(data)
+    for index, site in enumerate(genesis.sites):
+        config = load(tmp_path / site.name / "site.toml")
+        assert (config.site, config.port) == (index, 21_000 + 4 * index)
+        assert site.client_address == f"127.0.0.1:{config.port}"
+        assert site.peer_address == f"127.0.0.1:{config.port + 1}"
+        secrets = read_site_secrets(config.keys_dir, genesis, index)
+        assert secrets.consensus.public == site.consensus_key
+    for person in genesis.contributors:
+        key = read_key(tmp_path / "contributors" / f"{person.name}.key")
+        assert key.public == person.public_key
+    assert [one.name for one in genesis.contributors if "root" in one.roles] == [ROOT_OWNER]
+
+
+def test_secrets_are_their_owners_alone(tmp_path: Path) -> None:
+    make(tmp_path)
+    secret = [*tmp_path.rglob("*.key"), *tmp_path.rglob("tls.crt")]
+    assert len(secret) == 4 * 4 + 3 + 4 + 4
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
+
+
+def test_base_models_are_named_by_their_digest(tmp_path: Path) -> None:
+    make(tmp_path, tasks=(digits_task(3), wide_task(columns=8)))
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    for task in genesis.tasks:
+        data = (
+            tmp_path / "payloads" / f"{task.base_payload_digest.hex()}.safetensors"
+        ).read_bytes()
+        assert payload_digest(data) == task.base_payload_digest
+        assert Layout.of(task).decode(data).size == Layout.of(task).size
+
+
+def test_a_genesis_is_never_overwritten(tmp_path: Path) -> None:
+    make(tmp_path)
+    before = (tmp_path / "genesis.json").read_bytes()
+    with pytest.raises(LocalError, match="GENESIS_EXISTS"):
+        make(tmp_path)
+    assert (tmp_path / "genesis.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "plan", [{"sites": 0}, {"sites": 4, "stakes": (1, 1)}, {"sites": 2, "stakes": (1, 2, 3)}]
+)
+def test_a_plan_that_does_not_add_up_is_refused(tmp_path: Path, plan: dict[str, object]) -> None:
+    with pytest.raises(LocalError, match="GENESIS_PLAN"):
+        make(tmp_path, **plan)
+
+
+def test_stakes_are_kept(tmp_path: Path) -> None:
+    make(tmp_path, sites=3, stakes=(5, 1, 2))
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    assert [site.stake for site in genesis.sites] == [5, 1, 2]
+
+
+def test_ports_beyond_the_last_are_refused() -> None:
+    with pytest.raises(LocalError, match="GENESIS_PLAN in port"):
+        site_ports(NetworkPlan(sites=4, port=65_530))
+
+
+def test_free_ports_do_not_overlap() -> None:
+    ports = site_ports(NetworkPlan(sites=5))
+    assert all(later - earlier >= 4 for earlier, later in pairwise(ports))
+
+
+@pytest.mark.parametrize(("contributors", "k", "k_min", "f"), [(20, 10, 9, 4), (3, 1, 1, 0)])
+def test_a_cut_is_large_enough_for_its_rule(contributors: int, k: int, k_min: int, f: int) -> None:
+    task = digits_task(1, contributors=contributors).task
+    assert (task.cut.k, task.cut.k_min, dict(task.rule.parameters)["f"]) == (k, k_min, f)
+    assert task.cut.k_min > 2 * f
