@@ -38,6 +38,7 @@ from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
 from seawall.runtime.crash import ArmedCrashPoints, parse
 from seawall.runtime.health import Health
+from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
 from seawall.runtime.local import LocalServer
 from seawall.runtime.locks import DataDirectory
@@ -337,6 +338,7 @@ async def _serve_logged(
     def note(ports: Ports) -> None:
         nonlocal started
         started = True
+        tune_interpreter()
         if on_started is not None:
             on_started(ports)
 
