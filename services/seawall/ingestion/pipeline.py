@@ -90,6 +90,9 @@ class Pipeline:
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
+        self._due = asyncio.Event()
+        self._due.set()
+        self._under_way = 0
         self._slots = asyncio.Semaphore(settings.batches_in_flight_max)
         self._handed: dict[int, Handed] = {}
 
@@ -99,11 +102,7 @@ class Pipeline:
         self._pending.append(update)
         self._pending_bytes += wire_size_bytes(update.admitted, update.payload)
         self._arrived.set()
-        if (
-            self._pending_bytes >= self._settings.flush_bytes
-            or len(self._pending) >= self._updates_max
-        ):
-            self._full.set()
+        self._look()
 
     async def run(self) -> None:
         """Form batches and see them through until cancelled."""
@@ -111,14 +110,42 @@ class Pipeline:
             group.create_task(self._sweep(), name="resubmit")
             while True:
                 await self._arrived.wait()
-                try:
-                    async with asyncio.timeout(self._settings.flush_ms / 1000):
-                        await self._full.wait()
-                except TimeoutError:
-                    pass
+                await self._gather()
                 await self._slots.acquire()
                 updates = self._take()
+                self._under_way += 1
+                self._look()
                 group.create_task(self._see_through(updates, group))
+
+    def _look(self) -> None:
+        """Note whether a batch is due: there is enough for one, or nothing to wait for."""
+        enough = (
+            self._pending_bytes >= self._settings.flush_bytes
+            or len(self._pending) >= self._updates_max
+        )
+        for event, is_due in ((self._full, enough), (self._due, enough or not self._under_way)):
+            if is_due:
+                event.set()
+            else:
+                event.clear()
+
+    async def _gather(self) -> None:
+        """Wait for company: a moment, and longer while an earlier batch is under way.
+
+        A batch costs every site the same whatever it holds, so a busy site forms larger ones.
+
+        Source: Nagle, RFC 896.
+        """
+        for seconds, enough in (
+            (self._settings.flush_ms / 1000, self._full),
+            (self._settings.flush_busy_ms / 1000, self._due),
+        ):
+            try:
+                async with asyncio.timeout(seconds):
+                    await enough.wait()
+            except TimeoutError:
+                continue
+            return
 
     def _take(self) -> list[Update]:
         """Return the updates of the next batch; as many as attesters take at once."""
@@ -139,7 +166,6 @@ class Pipeline:
         if not self._pending:
             self._pending_bytes = 0
             self._arrived.clear()
-        self._full.clear()
         return updates
 
     async def _see_through(self, updates: Sequence[Update], group: asyncio.TaskGroup) -> None:
@@ -154,6 +180,8 @@ class Pipeline:
             self._refuse_all(updates, OperationalError("BATCH_TIMEOUT", hint))
         finally:
             self._slots.release()
+            self._under_way -= 1
+            self._look()
 
     def _refuse_all(self, updates: Sequence[Update], failure: SeawallError) -> None:
         open_updates = [update for update in updates if update.is_open]
