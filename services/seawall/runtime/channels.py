@@ -44,6 +44,8 @@ SERVING_OPTIONS: Final[tuple[Option, ...]] = (
     *_SHARED,
     # Two servers on one port would share its connections at random.
     ("grpc.so_reuseport", 0),
+    # Digests and numbers do not compress, and nobody gets to send a bomb: only the identity.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # Strictly below what callers send, or they are cut off for pinging too often.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
