@@ -52,6 +52,8 @@ async def carry_out(field: Field, attack: Attack) -> list[Outcome]:
 
 def title(field: Field, attack: Attack) -> str:
     """Return what an attack is, for people."""
+    if attack.kind is Kind.SILENT_ROOT:
+        return f"{NAMES[attack.kind]}, v{attack.version}"
     target = field.genesis.sites[attack.site].name
     return f"{NAMES[attack.kind]}, {target}, v{attack.version}"
 
