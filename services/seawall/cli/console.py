@@ -11,6 +11,7 @@ from pathlib import Path
 from seawall.domain.genesis import Genesis
 from seawall.errors import OperationalError, SeawallError
 from seawall.formats import genesis as genesis_format
+from seawall.testbed.directory import DIRECTORY_DEFAULT
 
 
 class Exit(IntEnum):
@@ -98,7 +99,7 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dir",
         type=Path,
-        default=Path("seawall-sites"),
+        default=Path(DIRECTORY_DEFAULT),
         metavar="D",
         help="directory of the local network (default: %(default)s)",
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 GENESIS_NAME: Final = "genesis.json"
-DIRECTORY_DEFAULT: Final = "seawall-sites"
+DIRECTORY_DEFAULT: Final = "sites"
 
 
 @dataclass(frozen=True, slots=True)
