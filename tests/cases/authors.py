@@ -21,8 +21,11 @@ ROOT_OWNER: Final = OWNERS - 1
 STALENESS_MAX: Final = 4
 
 
-def make_task(name: str, *tensors: TensorSpec) -> Task:
-    """Return a task whose base model is all zero, and which makes no cut by itself."""
+NO_CUTS: Final = CutPolicy(interval_ms=3_600_000, k=100, k_min=100, staleness_max=STALENESS_MAX)
+
+
+def make_task(name: str, *tensors: TensorSpec, cut: CutPolicy = NO_CUTS) -> Task:
+    """Return a task whose base model is all zero; by itself it makes no cut."""
     header_size = header_size_for(tensors)
     layout = Layout(tensors, header_size)
     return Task(
@@ -33,7 +36,7 @@ def make_task(name: str, *tensors: TensorSpec) -> Task:
         header_size_bytes=header_size,
         payload_size_bytes=layout.payload_size_bytes,
         base_payload_digest=sha256(layout.encode(np.zeros(layout.size, dtype=np.int32))),
-        cut=CutPolicy(interval_ms=3_600_000, k=100, k_min=100, staleness_max=STALENESS_MAX),
+        cut=cut,
     )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,7 +12,15 @@ from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, types_pb2
 from seawall.runtime.channels import client_channel
 from tests.cases.authors import SMALL, Signed
 from tests.cases.bad_input import all_cases
-from tests.integration.ingestion.world import World, once, open_world, refusal_of, stages, whole
+from tests.integration.ingestion.world import (
+    World,
+    once,
+    open_world,
+    read,
+    refusal_of,
+    stages,
+    whole,
+)
 
 GOOD = ["RECEIVED", "ATTESTED", "COMMITTED"]
 CASES = tuple(case for case in all_cases() if not case.name.startswith("manifest"))
@@ -23,12 +30,6 @@ async def collect(world: World, *requests: ingestion_pb2.IngestionServiceSubmitR
     """Send messages and read until the stream ends."""
     async for _ in world.ingestion().Submit(once(*requests)):
         pass
-
-
-async def read(call: Any) -> list[types_pb2.UpdateEvent]:  # noqa: ANN401 - a call of grpc
-    """Return the next events, none at the end."""
-    response = await call.read()
-    return [] if response is grpc.aio.EOF else list(response.events)
 
 
 def message(*updates: ingestion_pb2.WholeUpdate) -> ingestion_pb2.IngestionServiceSubmitRequest:

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc.aio
+import numpy as np
 
 from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
 from seawall.config import RoleName
+from seawall.domain.genesis import Task
 from seawall.errors import SeawallError
 from seawall.formats.oms import chunk_count
-from seawall.runtime.channels import client_channel
+from seawall.formats.task_payload import Layout
+from seawall.runtime.channels import client_channel, peer_channel
+from seawall.runtime.keys import TLS_CERTIFICATE, TLS_KEY
 from seawall.runtime.serve import Ports, Role, serve
 from seawall.runtime.status import error_from
 from seawall.telemetry.logs import open_log
@@ -29,9 +33,14 @@ class World:
     """Running sites, and stubs to them."""
 
     def __init__(
-        self, sites: TestSites, group: asyncio.TaskGroup, members: Mapping[str, object]
+        self,
+        sites: TestSites,
+        group: asyncio.TaskGroup,
+        roles: Mapping[RoleName, Role],
+        members: Mapping[str, object],
     ) -> None:
         self.sites = sites
+        self._roles = roles
         self.authors = [Author(sites.origin, index) for index in range(OWNERS)]
         self._group = group
         self._members = members
@@ -44,8 +53,9 @@ class World:
         for index in indices:
             stop = asyncio.Event()
             ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
-            config = self.sites.config(index, roles=ROLES, **{**self._members, **members})
-            roles: dict[str, Role] = {name: _role(name) for name in ROLES}
+            wanted = tuple(self._roles)
+            config = self.sites.config(index, roles=wanted, **{**self._members, **members})
+            roles: dict[str, Role] = dict(self._roles)
             work = serve(
                 config, roles, log=open_log("error"), stop=stop, on_started=ports.set_result
             )
@@ -137,9 +147,30 @@ class World:
         async for _ in self.ingestion(site).Upload(silence()):
             pass
 
-    def watch_call(self, update_ids: Iterable[bytes], site: int) -> Any:  # noqa: ANN401 - a call of grpc
+    def watch_call(
+        self,
+        update_ids: Iterable[bytes],
+        site: int,
+        until: types_pb2.UpdateStage.ValueType = types_pb2.UPDATE_STAGE_COMMITTED,
+    ) -> Any:  # noqa: ANN401 - a call of grpc
         """Begin to watch updates."""
-        return self.ingestion(site).Watch(ingestion_pb2.WatchRequest(update_ids=update_ids))
+        request = ingestion_pb2.WatchRequest(update_ids=update_ids, until=until)
+        return self.ingestion(site).Watch(request)
+
+    async def seed(self, site: int, task: Task) -> None:
+        """Store a task's base model at a site, as whoever makes a network does."""
+        keys = self.sites.directory / f"site-{site}" / "keys"
+        tls = (keys / TLS_KEY).read_bytes(), (keys / TLS_CERTIFICATE).read_bytes()
+        layout = Layout.of(task)
+        base = layout.encode(np.zeros(layout.size, dtype=np.int32))
+        digest = task.base_payload_digest
+        chunk = ledger_pb2.Chunk(
+            payload_digest=digest, chunk_digest=digest, data=base, payload_size_bytes=len(base)
+        )
+        async with peer_channel(self.sites.genesis.sites[site], *tls) as channel:
+            stub = ledger_pb2_grpc.LedgerServiceStub(channel)
+            async for answer in stub.PutPayload(once(ledger_pb2.PutPayloadRequest(chunks=[chunk]))):
+                assert not answer.refused
 
     async def finish(self, upload_id: bytes, site: int = 0) -> types_pb2.UpdateEvent:
         """Finish an upload."""
@@ -190,6 +221,12 @@ async def refusal_of(call: Any) -> SeawallError:  # noqa: ANN401 - whatever can 
     raise AssertionError("the call went well")
 
 
+async def read(call: Any) -> list[types_pb2.UpdateEvent]:  # noqa: ANN401 - a call of grpc
+    """Return the next events, none at the end."""
+    response = await call.read()
+    return [] if response is grpc.aio.EOF else list(response.events)
+
+
 async def once(*requests: Request) -> AsyncIterator[Request]:
     """Yield requests, then end."""
     for request in requests:
@@ -205,7 +242,8 @@ def stages(events: Iterable[types_pb2.UpdateEvent], number: int) -> list[str]:
     ]
 
 
-def _role(name: str) -> Role:
+def role(name: str) -> Role:
+    """Return a role as it is served."""
     service = importlib.import_module(f"seawall.{name}.service")
     config = importlib.import_module(f"seawall.{name}.config")
     return Role(settings=getattr(config, f"{name.capitalize()}Settings"), build=service.build)
@@ -213,12 +251,29 @@ def _role(name: str) -> Role:
 
 @asynccontextmanager
 async def open_world(
-    directory: Path, *, running: Sequence[int] = (0, 1, 2, 3), **members: object
+    directory: Path,
+    *,
+    count: int = 4,
+    running: Sequence[int] = (0, 1, 2, 3),
+    tasks: tuple[Task, ...] = TASKS,
+    replaced: Mapping[RoleName, Role] | None = None,
+    **members: object,
 ) -> AsyncIterator[World]:
-    """Return a world of four sites, those of `running` started."""
-    sites = make_sites(directory, tasks=TASKS, contributors=CONTRIBUTORS)
+    """Return a world of `count` sites, those of `running` started.
+
+    Args:
+        directory: where everything is kept.
+        count: sites in the genesis.
+        running: sites to start.
+        tasks: tasks of the genesis.
+        replaced: roles that are served in place of the usual ones, or besides.
+        members: settings of every site.
+
+    """
+    sites = make_sites(directory, count, tasks=tasks, contributors=CONTRIBUTORS)
+    roles = {name: role(name) for name in ROLES} | dict(replaced or {})
     async with asyncio.TaskGroup() as group:
-        world = World(sites, group, members)
+        world = World(sites, group, roles, members)
         try:
             await world.start(*running)
             yield world

@@ -152,6 +152,16 @@ async def test_payloads_are_pulled_from_the_asking_site(tmp_path: Path) -> None:
         assert [one.refusal.code for one in answer.refused] == ["PAYLOAD_UNKNOWN"]
 
 
+async def test_a_payload_that_does_not_come_is_no_refusal(tmp_path: Path) -> None:
+    limits = {"pull_seconds_max": 0.3, "pull_chunk_seconds_max": 0.2}
+    async with open_world(tmp_path, running=(0, 1, 2), integrity=limits) as world:
+        # Site 3 asks, and its ledger cannot be reached.
+        update = world.authors[0].update(WIDE)
+        answer = await ask(world, [item(update, inline=False)], asker=3)
+        assert answer.later
+        assert not answer.refused
+
+
 async def test_a_restarted_site_attests_what_it_holds(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         update = world.authors[0].update(WIDE)
