@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from seawall.api.v1 import ledger_pb2, types_pb2
-from seawall.config import RoleName
 from seawall.domain.cut import CutPolicy
 from seawall.domain.genesis import TensorSpec
-from seawall.runtime.serve import Role
 from tests.cases.authors import make_task
 from tests.integration.ingestion.world import open_world, role, stages, whole
 
@@ -19,8 +17,8 @@ QUICK = make_task(
 
 
 async def test_a_version_is_reported_now_and_after_a_restart(tmp_path: Path) -> None:
-    roles: dict[RoleName, Role] = {"aggregation": role("aggregation")}
-    async with open_world(tmp_path, tasks=(QUICK,), replaced=roles) as world:
+    aggregation = role("aggregation")
+    async with open_world(tmp_path, tasks=(QUICK,), replaced={"aggregation": aggregation}) as world:
         for site in range(4):
             await world.seed(site, QUICK)
         # Of two updates of one contributor in one cut, the later one stands.

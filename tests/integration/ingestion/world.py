@@ -55,7 +55,7 @@ class World:
             ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
             wanted = tuple(self._roles)
             config = self.sites.config(index, roles=wanted, **{**self._members, **members})
-            roles: dict[str, Role] = dict(self._roles)
+            roles: dict[str, Role] = {name: self._roles[name] for name in wanted}
             work = serve(
                 config, roles, log=open_log("error"), stop=stop, on_started=ports.set_result
             )
