@@ -59,7 +59,7 @@ def test_the_auditor_accepts_the_export(demo: Path) -> None:
 
 CHANGES = {
     "an entry of one ledger": ("ledgers", "site-2.jsonl", b'"seq":1,', b'"seq":2,'),
-    "the size of a checkpoint": ("ledgers", "site-1.note", b"\n1", b"\n2"),
+    "the root of a checkpoint": ("ledgers", "site-1.note", b"=\n\n", b"A\n\n"),
     "a claim in a receipt": ("receipts", "*.json", b'numExamples\\":', b'numExamples\\":1'),
     "a bit of a payload": ("payloads", "*.safetensors", b"\x00", b"\x01"),
     "the quorum of genesis": (".", "genesis.json", b'"stake":1', b'"stake":2'),
