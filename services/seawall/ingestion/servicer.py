@@ -180,8 +180,9 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         self, request: pb.WatchRequest, context: AnyContext
     ) -> None:
         """Tell what becomes of updates, until each has come far enough."""
-        until = Stage(request.until or Stage.COMMITTED)
-        outbox = Outbox(events_max=self._settings.events_max, until=min(until, Stage.AGGREGATED))
+        # An unknown stage is one of a later version: the last that this one knows comes nearest.
+        until = Stage(min(request.until or Stage.COMMITTED, Stage.AGGREGATED))
+        outbox = Outbox(events_max=self._settings.events_max, until=until)
         failure: SeawallError | None = None
         update_ids: tuple[bytes, ...] = ()
         try:

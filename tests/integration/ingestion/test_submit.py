@@ -1,6 +1,7 @@
 """Whole updates over Submit: what becomes of them, and of those that must not pass."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, types_pb2
+from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, ledger_pb2, types_pb2
 from seawall.runtime.channels import client_channel
 from tests.cases.authors import SMALL, Signed
 from tests.cases.bad_input import all_cases
@@ -92,6 +93,22 @@ async def test_what_the_state_rules_refuse_changes_nothing(tmp_path: Path) -> No
         assert await world.accepted() == 1
         # Equal bytes of another contributor are legal.
         assert stages(await world.submit([whole(other.signed(first.payload))]), 1) == GOOD
+
+
+async def test_a_contributor_may_have_seen_more_than_the_site(tmp_path: Path) -> None:
+    async with open_world(tmp_path, running=(0, 1, 2)) as world:
+        author, other = world.authors[0], world.authors[1]
+        for _ in range(3):
+            await world.submit([whole(other.update())])
+        note = (await world.ledger().Checkpoint(ledger_pb2.CheckpointRequest())).note.split("\n")
+        seen: dict[str, Any] = {
+            "checkpoint_size": int(note[1]),
+            "checkpoint_root": base64.b64decode(note[2]),
+        }
+        # A site that has just come back knows none of it, and catches up meanwhile.
+        await world.start(3)
+        events = await world.submit([whole(author.update(**seen))], 3)
+        assert stages(events, 1)[-1] == "COMMITTED"
 
 
 async def test_the_same_update_again_is_the_same_update(tmp_path: Path) -> None:

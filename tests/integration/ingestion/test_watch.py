@@ -42,3 +42,9 @@ async def test_too_many_or_malformed_ids_are_refused(tmp_path: Path) -> None:
         assert (refused.code, refused.field) == ("WATCH_COUNT", "update_ids")
         assert (await refusal_of(world.watch([b"short"]))).code == "RPC_DIGEST"
         assert await world.watch([]) == []
+
+
+async def test_a_stage_of_a_later_version_is_the_last_that_is_known(tmp_path: Path) -> None:
+    async with open_world(tmp_path, running=(0,)) as world:
+        call = world.watch_call([], 0, types_pb2.UpdateStage.ValueType(99))
+        assert [response async for response in call] == []
