@@ -28,7 +28,7 @@ class Past:
     """A ledger that knows what it is told."""
 
     def __init__(
-        self, index: int | PeerError | None, decision: entries.Entry | None = None
+        self, index: int | SeawallError | None, decision: entries.Entry | None = None
     ) -> None:
         self._index = index
         self._decision = decision
