@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from seawall.consensus.engine import ALL_PEERS, Blocks, Output
+from seawall.consensus.engine import ALL_PEERS, Blocks, Output, Send
 from seawall.domain.block import VerifiedBlock
 
 if TYPE_CHECKING:
@@ -12,11 +12,17 @@ if TYPE_CHECKING:
 
 
 class InvariantError(AssertionError):
-    """An invariant does not hold: which one, what broke it, and at what virtual time."""
+    """An invariant does not hold: which one, what broke it, and at what virtual time.
 
-    def __init__(self, invariant: str, detail: str, now_us: int) -> None:
+    `replay` is the one command that shows it again; empty when only the caller knows the run,
+    as with a broken replica or a scenario's own attacker.
+    """
+
+    def __init__(self, invariant: str, detail: str, now_us: int, replay: str = "") -> None:
         """Keep the facts."""
-        super().__init__(f"{invariant} at {now_us / 1e6:.6f} s: {detail}")
+        self.summary = f"{invariant} at {now_us / 1e6:.6f} s: {detail}"
+        self.replay = replay
+        super().__init__(self.summary + (f"\n  replay: {replay}" if replay else ""))
         self.invariant = invariant
         self.detail = detail
 
@@ -45,9 +51,19 @@ def own_blocks(author: int, output: Output, *, proposed: bool = False) -> Iterab
     With `proposed` only those that go to everybody, not what answers one peer.
     """
     for send in output.send:
-        if proposed and send.peer != ALL_PEERS:
+        if proposed and not is_proposal(author, send):
             continue
         if isinstance(send.message, Blocks):
             for block in send.message.blocks:
                 if block.ref.author == author:
                     yield block
+
+
+def is_proposal(author: int, send: Send) -> bool:
+    """Return whether this tells everybody of a new block by the author."""
+    message = send.message
+    return (
+        send.peer == ALL_PEERS
+        and isinstance(message, Blocks)
+        and any(block.ref.author == author for block in message.blocks)
+    )

@@ -8,6 +8,7 @@ would have stopped the process.
 from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
+from typing import Final
 
 from seawall.consensus.dag.records import BASE_BEGIN, BASE_END
 from seawall.consensus.engine import Record
@@ -22,6 +23,10 @@ class CrashPoint(StrEnum):
     AFTER_SYNC = "after_sync"
     BEFORE_SEND = "before_send"
     AFTER_SEND = "after_send"
+
+
+SEND_POINTS: Final = (CrashPoint.BEFORE_SEND, CrashPoint.AFTER_SEND)
+"""The points between single messages of a step; all others are in the journal."""
 
 
 class Crashed(Exception):  # noqa: N818 - an event of the simulated world, not an error of ours

@@ -16,6 +16,7 @@ from seawall.consensus.dag import engine as engine_module
 from seawall.consensus.dag.committer import Committer, Verdict, _Slot
 from seawall.consensus.dag.effects import Effects
 from seawall.consensus.dag.linearizer import Linearizer
+from seawall.consensus.dag.records import COMMIT
 from seawall.consensus.dag.start_check import StartCheck
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.dag.synchroniser import Synchroniser
@@ -203,8 +204,10 @@ def _believing(kind: type[Committee]) -> Change:
     return lambda plan, parts: (plan, replace(parts, committee=believe))
 
 
-def _amnesiac(honest: EngineFactory) -> EngineFactory:
-    """Return a factory that ignores the journal."""
+def _reading(
+    honest: EngineFactory, read: Callable[[Sequence[Record]], Sequence[Record]]
+) -> EngineFactory:
+    """Return a factory that makes something else of the journal."""
 
     def build(
         *,
@@ -214,16 +217,28 @@ def _amnesiac(honest: EngineFactory) -> EngineFactory:
         recovered: Sequence[Record] = (),
         history: CommitHistory | None = None,
     ) -> Engine:
-        del recovered
         return honest(
-            identity=identity, committee=committee, parameters=parameters, history=history
+            identity=identity,
+            committee=committee,
+            parameters=parameters,
+            recovered=read(recovered),
+            history=history,
         )
 
     return build
 
 
+def _without_last_commit(records: Sequence[Record]) -> Sequence[Record]:
+    last = max((i for i, record in enumerate(records) if record.kind == COMMIT), default=-1)
+    return [record for place, record in enumerate(records) if place != last]
+
+
 def _forget_journal(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
-    return plan, replace(parts, engine=_amnesiac(parts.engine))
+    return plan, replace(parts, engine=_reading(parts.engine, lambda _: ()))
+
+
+def _overlook_last_commit(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
+    return plan, replace(parts, engine=_reading(parts.engine, _without_last_commit))
 
 
 def _forget_syncs(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
@@ -284,6 +299,12 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         caught_by=("I1", "I13"),
         change=_forget_journal,
         replacements=((engine_module, "StartCheck", _NoQuestions),),
+    ),
+    "last_commit_overlooked": Mutant(
+        summary="a restart does not read the last commit in the journal",
+        profile="crash",
+        caught_by=("I13",),
+        change=_overlook_last_commit,
     ),
     "votes_by_reachability": Mutant(
         summary="a block votes for every twin that it can reach",

@@ -28,13 +28,16 @@ class Crash:
     """Stop a seat; with a `point`, at the first step that reaches it after `at_us`.
 
     `sends` is how many single messages of that step leave before the crash (for the two send
-    points). `restart_after_us` None means that it never comes back. `wipe` loses its disk.
+    points); with `own_block` the step is the next one that sends a new own block, and only
+    messages with that block are counted. `restart_after_us` None means that it never comes back.
+    `wipe` loses its disk.
     """
 
     at_us: int
     seat: int
     point: CrashPoint | None = None
     sends: int = 0
+    own_block: bool = False
     restart_after_us: int | None = SECOND_US
     wipe: bool = False
 
@@ -65,6 +68,17 @@ class LossChange:
 
 Fault = Crash | Partition | Sight | LossChange
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Start a stopped seat; part of what a scenario does by hand, beside faults."""
+
+    at_us: int
+    seat: int
+
+
+Move = Fault | Start
+
 FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=100)
 
 
@@ -74,10 +88,11 @@ class Plan:
 
     The run ends well when, after `heal_us`, every seat that runs and is no twin has
     committed `commits` leaders; it must get there before `limit_us`. `clock_offsets_ms` shift
-    the wall clocks of seats.
+    the wall clocks of seats. `profile` is the family that `seed` drew this plan from, if any.
     """
 
     seed: int
+    profile: str = ""
     stakes: tuple[int, ...] = (1, 1, 1, 1)
     parameters: ConsensusParameters = FAST_PARAMETERS
     delay: Delay = field(default_factory=LogNormalDelay)

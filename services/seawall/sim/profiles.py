@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from seawall.sim.disk import CrashPoint
+from seawall.sim.disk import SEND_POINTS, CrashPoint
 from seawall.sim.network import (
     MILLISECOND_US,
     SECOND_US,
@@ -81,12 +81,14 @@ def _add_crashes(draft: Draft) -> None:
         together = random.randrange(7) == 0
         seats = range(draft.seats) if together else (random.randrange(draft.seats),)
         for seat in seats:
+            point = random.choice((None, *CrashPoint))
             draft.faults.append(
                 Crash(
                     at_us=at_us + random.randrange(5 * MILLISECOND_US),
                     seat=seat,
-                    point=random.choice((None, *CrashPoint)),
+                    point=point,
                     sends=random.randrange(4),
+                    own_block=point in SEND_POINTS and random.randrange(4) > 0,
                     restart_after_us=back_us + random.randrange(100 * MILLISECOND_US),
                 )
             )
@@ -232,6 +234,7 @@ def plan_of(profile: str, seed: int, *, commits: int = 30) -> Plan:
     draft.faults.sort(key=lambda fault: fault.at_us)
     return Plan(
         seed=seed,
+        profile=profile,
         stakes=draft.stakes,
         twins=draft.twins,
         faults=tuple(draft.faults),

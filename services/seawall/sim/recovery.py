@@ -1,12 +1,16 @@
 """The invariants of restart and catching up: the only checkers that look inside an engine."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from seawall.codec import decode_commit_summary
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.engine import DagEngine
-from seawall.consensus.engine import Engine, Output
+from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, BLOCK, COMMIT, read_base, read_block
+from seawall.consensus.engine import Engine, Output, Record, Status
 from seawall.domain.block import Ref
+from seawall.domain.committee import Committee
 from seawall.sim.checking import Checker, own_blocks
 from seawall.sim.network import SECOND_US
 
@@ -34,20 +38,80 @@ class _Promise:
 
     `own_round` is the round of the last own block that it proposed (one that it lost with its
     disk may come back to it from others and leave again), `index` the last commit that it
-    voted for. A commit that was only handed to the own ledger is no promise: it is made again.
+    voted for. A commit that was only handed to the own ledger is no promise: it is made again,
+    and then it must be the same; `digests` are those that the ledger was handed, from the first.
     """
 
     own_round: int = 0
     index: int = 0
     wipes: int = 0
+    digests: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a replica stands, as far as its journal alone says it."""
+
+    round: int
+    last_proposed_round: int
+    commit_index: int
+    commit_digest: bytes
+
+
+def standing_of(status: Status) -> Standing:
+    """Return what an engine says of itself."""
+    return Standing(
+        round=status.round,
+        last_proposed_round=status.last_proposed_round,
+        commit_index=status.commit_index,
+        commit_digest=status.commit_digest,
+    )
+
+
+def standing_in(records: Sequence[Record], own: int, committee: Committee) -> Standing:
+    """Return where a replica must stand after these records, by rules written a second time.
+
+    The clock is in the highest round of any block, or one above it when blocks of stake Q are
+    of that round. Records before the last base that has an end count for nothing.
+    """
+    ends = [place for place, record in enumerate(records) if record.kind == BASE_END]
+    begins = [
+        place
+        for place, record in enumerate(records)
+        if ends and place < ends[-1] and record.kind == BASE_BEGIN
+    ]
+    index, digest, own_round = 0, bytes(32), 0
+    authors: dict[int, set[int]] = {1: set()}
+    for place, record in enumerate(records[begins[-1] if begins else 0 :]):
+        if record.kind == BASE_BEGIN and begins and place == 0:
+            base = read_base(record.data)
+            index, digest, own_round = base.index, base.digest, base.own_last.round
+        elif record.kind == COMMIT:
+            summary = decode_commit_summary(record.data)
+            if summary.index > index:
+                index, digest = summary.index, summary.digest
+        elif record.kind == BLOCK:
+            ref = read_block(record.data).ref
+            authors.setdefault(ref.round, set()).add(ref.author)
+            if ref.author == own:
+                own_round = max(own_round, ref.round)
+    highest = max(authors)
+    full = committee.stake_of(sorted(authors[highest])) >= committee.quorum
+    return Standing(
+        round=highest + full,
+        last_proposed_round=own_round,
+        commit_index=index,
+        commit_digest=digest,
+    )
 
 
 class Recovery(Checker):
     """I13: a replica rebuilt from its journal stands where it stood before the crash.
 
     It has every commit that it voted for, and its own chain up to the last block that it sent.
-    At the end of a run every seat is rebuilt once more, and must hold just the blocks that the
-    running one has written down.
+    Its clock, last own block and last commit are those that its durable records imply. Commits
+    that it delivers again have the digests of the first time. At the end of a run every seat is
+    rebuilt once more, and must hold just the blocks that the running one has written down.
     """
 
     invariant = "I13"
@@ -61,16 +125,23 @@ class Recovery(Checker):
         promise = self._promises.setdefault(seat.index, _Promise())
         core = core_of(seat.engine)
         if seat.wipes != promise.wipes:
-            self._promises[seat.index] = _Promise(wipes=seat.wipes)
-            return
+            promise = _Promise(wipes=seat.wipes, digests=promise.digests)
+            self._promises[seat.index] = promise
         if core is not None:
             self._compare(world, seat, core, promise)
+            self._compare_with_disk(world, seat)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Keep what this output shows to the outside."""
+        promise = self._promises[seat.index]
+        for commit in output.deliver:
+            known = promise.digests[commit.index - 1 : commit.index]
+            if known not in ([], [commit.digest]):
+                raise self._broken(world, seat, f"commit {commit.index} has another digest")
+            if commit.index == len(promise.digests) + 1:
+                promise.digests.append(commit.digest)
         if seat.author in world.plan.twins:
             return
-        promise = self._promises[seat.index]
         for block in own_blocks(seat.author, output, proposed=True):
             promise.own_round = max(promise.own_round, block.ref.round)
             for vote in block.block.commit_votes:
@@ -102,6 +173,14 @@ class Recovery(Checker):
         if order.index < promise.index:
             detail = f"commits end at {order.index}, votes went up to {promise.index}"
             raise self._broken(world, seat, detail)
+
+    def _compare_with_disk(self, world: "World", seat: "Seat") -> None:
+        assert seat.engine is not None, "a seat that starts has an engine"
+        believed = world.machinery.committee(world.committee)
+        expected = standing_in(seat.disk.durable, seat.author, believed)
+        found = standing_of(seat.engine.status())
+        if found != expected:
+            raise self._broken(world, seat, f"it stands at {found}, its disk says {expected}")
 
     def _broken(self, world: "World", seat: "Seat", detail: str) -> AssertionError:
         return world.violation(self.invariant, f"{seat.name} after replay: {detail}")

@@ -1,6 +1,7 @@
 """Run one schedule again: `python -m seawall.sim.replay --profile twins --seed 7`.
 
-Prints how it ended; `--transcript FILE` writes every event as text, `--trace FILE --site K` what
+Or any other run by `--plan`, with the JSON that an error printed, or a file that holds it. Prints
+how it ended; `--transcript FILE` writes every event as text, `--trace FILE --site K` what
 one seat saw and concluded, as JSON. With `--mutant NAME` the schedule runs on a broken replica.
 Exit code 0 means no violation, 1 a violation.
 """
@@ -16,24 +17,54 @@ from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
 from seawall.sim.mutants import MUTANTS
+from seawall.sim.plan import Start
 from seawall.sim.profiles import PROFILES, plan_of
+from seawall.sim.rerun import Rerun, decode
 from seawall.sim.trace import TraceRecorder
 from seawall.sim.world import World
+
+
+def read_rerun(text: str) -> Rerun:
+    """Return the run in a JSON text, or in the file of this name."""
+    try:
+        return decode(text if text.lstrip().startswith("{") else Path(text).read_bytes())
+    except (OSError, ValueError) as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from fault
+
+
+def repeat(world: World, rerun: Rerun) -> None:
+    """Do what was done before, each move at its time, and go on as far as then."""
+    for move in rerun.moves:
+        if move.at_us > world.now_us:
+            world.advance(move.at_us)
+        if isinstance(move, Start):
+            world.start(move.seat)
+        else:
+            world.apply(move)
+    if rerun.until_us is None:
+        world.run()
+    else:
+        world.advance(rerun.until_us)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the schedule, return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m seawall.sim.replay", description=__doc__)
     parser.add_argument("--engine", choices=sorted(ENGINES), default=min(ENGINES))
-    parser.add_argument("--profile", choices=sorted(PROFILES), required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--profile", choices=sorted(PROFILES))
+    which.add_argument("--plan", type=read_rerun, metavar="JSON|FILE")
+    parser.add_argument("--seed", type=int, default=0, help="of the profile's plan")
     parser.add_argument("--commits", type=int, default=30)
     parser.add_argument("--mutant", choices=sorted(MUTANTS), default=None)
     parser.add_argument("--transcript", type=Path, default=None, metavar="FILE")
     parser.add_argument("--trace", type=Path, default=None, metavar="FILE")
     parser.add_argument("--site", type=int, default=0, help="seat whose trace is written")
     options = parser.parse_args(arguments)
-    plan = plan_of(options.profile, options.seed, commits=options.commits)
+    rerun = options.plan
+    if rerun is None:
+        rerun = Rerun(plan=plan_of(options.profile, options.seed, commits=options.commits))
+    plan = rerun.plan
     machinery = honest_machinery(options.engine)
     broken: AbstractContextManager[None] = nullcontext()
     if options.mutant is not None:
@@ -49,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         with broken:
-            world.run()
+            repeat(world, rerun)
         message = "no violation"
     except InvariantError as error:
-        code, message = 1, f"VIOLATION {error}"
+        code, message = 1, f"VIOLATION {error.summary}"
     if options.transcript is not None:
         options.transcript.write_text(world.log.text(), encoding="utf-8")
     if options.trace is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from seawall.consensus.engine import Engine, Event, Identity, Instant
 from seawall.consensus.replica import Replica
-from seawall.sim.disk import CrashPoint, Disk
+from seawall.sim.disk import SEND_POINTS, Disk
 from seawall.sim.plan import Crash
 from seawall.sim.population import ModelLedger, keys_of
 
@@ -94,5 +94,5 @@ class Seat:
     def arm(self, fault: Crash) -> None:
         """Crash at the next step that reaches the fault's point."""
         self.armed = fault
-        if fault.point not in (CrashPoint.BEFORE_SEND, CrashPoint.AFTER_SEND):
+        if fault.point not in SEND_POINTS:
             self.disk.armed = fault.point

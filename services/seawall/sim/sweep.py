@@ -18,6 +18,7 @@ from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
 from seawall.sim.mutants import MUTANTS, Hunt, hunt
+from seawall.sim.plan import Passing
 from seawall.sim.profiles import SHARES, plan_of
 from seawall.sim.world import World
 
@@ -52,6 +53,8 @@ class Report:
     elapsed_us: int
     cpu_s: float
     violation: str | None
+    verified_bytes: bool
+    own_send_crashes: int
 
 
 def run_job(job: Job) -> Report:
@@ -63,7 +66,7 @@ def run_job(job: Job) -> Report:
     try:
         world.run()
     except InvariantError as error:
-        violation = str(error)
+        violation = error.summary
     heights = [seat.ledger.height for seat in world.honest() if seat.replica is not None]
     return Report(
         job=job,
@@ -72,6 +75,8 @@ def run_job(job: Job) -> Report:
         elapsed_us=world.now_us,
         cpu_s=time.process_time() - started,
         violation=violation,
+        verified_bytes=plan.passing is not Passing.REFERENCE,
+        own_send_crashes=world.own_send_crashes,
     )
 
 
@@ -124,7 +129,7 @@ def collect(jobs: Sequence[Job], processes: int) -> list[Report]:
 def table(reports: Sequence[Report]) -> list[str]:
     """Return the lines of the final table, one per profile and one for all."""
     head = f"{'profile':<10} {'schedules':>9} {'leaders min':>11} {'median':>7} "
-    lines = [head + f"{'steps':>9} {'CPU s':>6} {'violations':>10}"]
+    lines = [head + f"{'bytes':>5} {'steps':>9} {'CPU s':>6} {'violations':>10}"]
     groups = [(name, [r for r in reports if r.job.profile == name]) for name in SHARES]
     for name, group in (*groups, ("all", list(reports))):
         if group:
@@ -132,10 +137,14 @@ def table(reports: Sequence[Report]) -> list[str]:
             bad = sum(1 for report in group if report.violation is not None)
             steps = sum(report.steps for report in group)
             cpu_s = sum(report.cpu_s for report in group)
+            verified = sum(report.verified_bytes for report in group) / len(group)
             lines.append(
                 f"{name:<10} {len(group):>9} {min(leaders):>11} {median(leaders):>7.0f} "
-                f"{steps:>9} {cpu_s:>6.0f} {bad:>10}"
+                f"{verified:>5.0%} {steps:>9} {cpu_s:>6.0f} {bad:>10}"
             )
+    between = sum(1 for report in reports if report.own_send_crashes)
+    lines.append("bytes: schedules whose blocks are encoded, decoded and verified on their way")
+    lines.append(f"{between} schedules have a crash while an own block was being sent")
     return lines
 
 

@@ -6,7 +6,7 @@ protocol logic. Everything random comes from generators seeded by the plan.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
 from random import Random
@@ -21,17 +21,19 @@ from seawall.consensus.engine import (
     PeerUp,
     Received,
     Rooted,
+    Send,
     Submitted,
     Woken,
 )
 from seawall.errors import SeawallError
-from seawall.sim.checking import Checker, InvariantError
-from seawall.sim.disk import Crashed, CrashPoint
+from seawall.sim.checking import Checker, InvariantError, is_proposal
+from seawall.sim.disk import SEND_POINTS, Crashed, CrashPoint
 from seawall.sim.machinery import Machinery
 from seawall.sim.network import Network
 from seawall.sim.passing import Passage
-from seawall.sim.plan import Crash, Fault, LossChange, Partition, Plan, Sight
+from seawall.sim.plan import Crash, Fault, LossChange, Move, Partition, Plan, Sight, Start
 from seawall.sim.population import committee_of
+from seawall.sim.rerun import Rerun, command
 from seawall.sim.seat import Seat
 from seawall.sim.transcript import Transcript
 from seawall.sim.workload import Workload
@@ -72,6 +74,9 @@ class World:
         self.faulty = plan.faulty
         self.now_us = 0
         self.steps = 0
+        self.moves: list[Move] = []
+        self.own_send_crashes = 0
+        self._is_running = False
         # What the seat at work has just accepted, for the checkers; at a start, what it kept.
         self.accepted: tuple[VerifiedBlock, ...] = ()
         self.checkers = tuple(checkers)
@@ -97,12 +102,14 @@ class World:
     def run(self) -> Outcome:
         """Run to the goal; raises InvariantError for a violation, also for no progress."""
         plan = self.plan
+        self._is_running = True
         while self.now_us < plan.heal_us or not self._reached(plan.commits):
             if not self._heap or self._heap[0][0] > plan.limit_us:
                 raise self.violation("I16", self._lagging())
             self._next()
         for checker in self.checkers:
             checker.on_end(self)
+        self._is_running = False
         return self.outcome()
 
     def advance(self, until_us: int) -> None:
@@ -117,17 +124,36 @@ class World:
         return Outcome(commits=commits, elapsed_us=self.now_us, steps=self.steps)
 
     def violation(self, invariant: str, detail: str) -> InvariantError:
-        """Return the error that names the invariant and what broke it, at this time."""
-        return InvariantError(invariant, detail, self.now_us)
+        """Return the error that names the invariant, what broke it, when, and how to see it."""
+        until_us = None if self._is_running else self.now_us
+        rerun = Rerun(plan=self.plan, moves=tuple(self.moves), until_us=until_us)
+        return InvariantError(invariant, detail, self.now_us, command(rerun, self.machinery))
 
     def honest(self) -> tuple[Seat, ...]:
         """Return the seats whose authors are never faulty under this plan."""
         return tuple(seat for seat in self.seats if seat.author not in self.faulty)
 
-    # --- faults, at once ------------------------------------------------------------------------
+    # --- moves by hand, at once; they become part of the replay command ---------------------------
 
     def start(self, index: int) -> None:
         """Start a seat, or restart it from what its disk kept."""
+        self.moves.append(Start(at_us=self.now_us, seat=index))
+        self._start(index)
+
+    def crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
+        """Stop a seat."""
+        back_us, now_us = restart_after_us, self.now_us
+        self.moves.append(Crash(at_us=now_us, seat=index, restart_after_us=back_us, wipe=wipe))
+        self._crash(index, restart_after_us=back_us, wipe=wipe)
+
+    def apply(self, fault: Fault) -> None:
+        """Inject one fault."""
+        self.moves.append(replace(fault, at_us=self.now_us))
+        self._apply(fault)
+
+    # --- faults -----------------------------------------------------------------------------------
+
+    def _start(self, index: int) -> None:
         seat = self.seats[index]
         assert seat.replica is None, "only a stopped seat starts"
         self.log.note(self.now_us, index, "start")
@@ -139,8 +165,7 @@ class World:
         self.network.set_alive(index, alive=True)
         self._refresh()
 
-    def crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
-        """Stop a seat now."""
+    def _crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
         seat = self.seats[index]
         if seat.replica is None:
             return
@@ -153,15 +178,15 @@ class World:
         self.network.set_alive(index, alive=False)
         self._refresh()
         if restart_after_us is not None:
-            self.at(self.now_us + restart_after_us, partial(self.start, index))
+            self.at(self.now_us + restart_after_us, partial(self._start, index))
 
-    def apply(self, fault: Fault) -> None:
-        """Inject one fault now."""
+    def _apply(self, fault: Fault) -> None:
         self.log.note(self.now_us, None, "fault", fault)
         match fault:
             case Crash():
                 if fault.point is None:
-                    self.crash(fault.seat, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
+                    back_us = fault.restart_after_us
+                    self._crash(fault.seat, restart_after_us=back_us, wipe=fault.wipe)
                 else:
                     self.seats[fault.seat].arm(fault)
             case Partition():
@@ -200,9 +225,9 @@ class World:
 
     def _schedule_plan(self) -> None:
         for seat in self.seats:
-            self.at(0, partial(self.start, seat.index))
+            self.at(0, partial(self._start, seat.index))
         for fault in self.plan.faults:
-            self.at(fault.at_us, partial(self.apply, fault))
+            self.at(fault.at_us, partial(self._apply, fault))
         if self.plan.submit_every_us:
             self.at(self.plan.submit_every_us, self._submit)
 
@@ -274,7 +299,7 @@ class World:
     def _crash_armed(self, seat: Seat) -> None:
         fault = seat.armed
         assert fault is not None, "only an armed disk crashes"
-        self.crash(seat.index, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
+        self._crash(seat.index, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
 
     def _finish(self, seat: Seat, incarnation: int, output: Output) -> None:
         """Apply an output whose records are durable by now."""
@@ -314,19 +339,24 @@ class World:
 
     def _send_all(self, seat: Seat, output: Output) -> bool:
         """Send everything; return False when an armed crash came first."""
+        singles = [(to, send) for send in output.send for to in self._targets(seat, send.peer)]
+        stop = self._crash_place(seat, singles) if singles else None
+        for target, send in singles[:stop]:
+            self._transmit(seat, target, send.message)
+        return stop is None
+
+    def _crash_place(self, seat: Seat, singles: list[tuple[int, Send]]) -> int | None:
+        """Return how many of these messages leave before an armed crash; None without one."""
         fault = seat.armed
-        allowed = -1
-        if not output.send:
-            return True
-        if fault is not None and fault.point in (CrashPoint.BEFORE_SEND, CrashPoint.AFTER_SEND):
-            allowed = fault.sends + (fault.point is CrashPoint.AFTER_SEND)
-        for send in output.send:
-            for target in self._targets(seat, send.peer):
-                if allowed == 0:
-                    return False
-                allowed -= 1
-                self._transmit(seat, target, send.message)
-        return allowed != 0
+        if fault is None or fault.point not in SEND_POINTS:
+            return None
+        own = [place for place, (_, send) in enumerate(singles) if is_proposal(seat.author, send)]
+        counted = own if fault.own_block else list(range(len(singles)))
+        sends = fault.sends + (fault.point is CrashPoint.AFTER_SEND)
+        if not counted or (sends > len(counted) and not fault.own_block):
+            return None
+        self.own_send_crashes += bool(own)
+        return counted[sends] if sends < len(counted) else len(singles)
 
     def _targets(self, seat: Seat, peer: int) -> list[int]:
         return [
