@@ -20,7 +20,7 @@ IDLE_PERCENT_MAX = 5.0
 
 FSYNCS = (
     "seawall_ledger_fsync_duration_seconds_count",
-    "seawall_payload_fsync_duration_seconds_count",
+    "seawall_ledger_payload_fsync_duration_seconds_count",
     "seawall_consensus_phase_duration_seconds_count",
 )
 PERSIST = {"seawall_consensus_phase_duration_seconds_count": {"phase": "persist"}}

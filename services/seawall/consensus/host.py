@@ -55,12 +55,8 @@ class ConsensusHost:
         self.links: dict[int, Link] = {}
         self.log = context.log
         parameters = context.genesis.consensus
-        self.reporting = Reporting(
-            ConsensusMetrics(context.registry, parameters.protocol),
-            context.log,
-            context.clock,
-            context.site,
-        )
+        metrics = ConsensusMetrics(context.registry, parameters.protocol)
+        self.reporting = Reporting(metrics, context.log, context.clock, context.site)
         self.commits = CommitLog(
             context.data_dir / "commits",
             size_bytes_max=settings.history_bytes_max,
@@ -70,6 +66,7 @@ class ConsensusHost:
             context.data_dir / "journal",
             context.crash_points,
             before_drop=self.commits.sync,
+            synced=metrics.phase("persist").observe,
             segment_size_bytes_max=settings.segment_bytes_max,
         )
         engine = factory(

@@ -8,6 +8,7 @@ something that the journal must not lose before.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from struct import Struct
+from time import perf_counter_ns
 from typing import Final
 
 from seawall.consensus.dag.records import BASE_BEGIN, BASE_END
@@ -31,9 +32,10 @@ class FileJournal:
         crash_points: CrashPoints,
         *,
         before_drop: Callable[[], None] = lambda: None,
+        synced: Callable[[float], None] = lambda _seconds: None,
         segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
     ) -> None:
-        """Open the journal and read what it holds.
+        """Open the journal and read what it holds; `synced` hears how long each sync took.
 
         Raises:
             OperationalError: JOURNAL_CORRUPT with segment and offset; JOURNAL_FULL, JOURNAL_IO.
@@ -42,6 +44,7 @@ class FileJournal:
         self._log = SegmentedLog(directory, segment_size_bytes_max=segment_size_bytes_max)
         self._crash_points = crash_points
         self._before_drop = before_drop
+        self._synced = synced
         self._base_segment: int | None = None
         self._base_complete = False
         self.syncs = 0
@@ -64,7 +67,9 @@ class FileJournal:
     def sync(self) -> None:
         """Make everything appended durable; raises `OperationalError` when that failed."""
         self._crash_points.reach("journal.before_sync")
+        began_ns = perf_counter_ns()
         self._log.sync()
+        self._synced((perf_counter_ns() - began_ns) / 1e9)
         self.syncs += 1
         if self._base_complete and self._base_segment is not None:
             self._before_drop()

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from struct import Struct
+from time import perf_counter_ns
 from typing import Final
 
 import msgspec
@@ -81,14 +82,23 @@ _decode_submission: Final = msgspec.msgpack.Decoder(Submission).decode
 class Payloads:
     """The payload store of one site."""
 
-    def __init__(self, segments: Segments, index: Store, reach: Callable[[str], None]) -> None:
-        """Open the store and complete its index; `reach` passes a named crash point.
+    def __init__(
+        self,
+        segments: Segments,
+        index: Store,
+        reach: Callable[[str], None],
+        written: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        """Open the store and complete its index.
+
+        `reach` passes a named crash point; `written` hears how long each group took to be durable.
 
         Raises OperationalError `STORE_CORRUPT`.
         """
         self._segments = segments
         self._index = index
         self._reach = reach
+        self._written = written
         self._recent: dict[bytes, Place | None] = {}
         self._queue: asyncio.Queue[_Put] = asyncio.Queue(QUEUE_GROUPS_MAX)
         self._sealing: dict[bytes, None] = {}
@@ -224,11 +234,13 @@ class Payloads:
         """Make one group durable and say so."""
         records = [record for put in group for record in put.records]
         self._reach("ledger.before_payload")
+        began_ns = perf_counter_ns()
         try:
             places = await finish(lambda: self._segments.append(records))
         except OperationalError as error:
             self._fail(error, group if carried is None else [*group, carried])
             raise
+        self._written((perf_counter_ns() - began_ns) / 1e9)
         self._reach("ledger.after_payload")
         for record, place in zip(records, places, strict=True):
             self._note(record.key, place)

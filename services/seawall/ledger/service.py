@@ -44,9 +44,15 @@ def build(context: Context, settings: LedgerSettings) -> Service:
         context.data_dir / "payloads.mdb", map_size_bytes_max=settings.index_size_bytes_max
     )
     log = Log(store, context.genesis, context.origin)
-    payloads = Payloads(Segments(context.data_dir / "payloads"), index, context.crash_points.reach)
+    metrics = LedgerMetrics(context.registry)
+    payloads = Payloads(
+        Segments(context.data_dir / "payloads"),
+        index,
+        context.crash_points.reach,
+        metrics.payload_fsync_duration.observe,
+    )
     landmarks = Landmarks(log.head.index)
-    watch = _Watch(context, store)
+    watch = _Watch(context, store, metrics)
     watch.opened(log)
     appender = Appender(log, landmarks, watch, context.crash_points.reach, context.clock.elapsed_us)
     reader = LogReader(log, context.keys.log)
@@ -91,8 +97,8 @@ class _LedgerService:
 class _Watch:
     """Metrics and log lines of the appender."""
 
-    def __init__(self, context: Context, store: Store) -> None:
-        self._metrics = LedgerMetrics(context.registry)
+    def __init__(self, context: Context, store: Store, metrics: LedgerMetrics) -> None:
+        self._metrics = metrics
         self._log = context.log
         self._store = store
 

@@ -151,6 +151,12 @@ class LedgerMetrics:
             registry=registry,
             buckets=FAST,
         )
+        self.payload_fsync_duration = Histogram(
+            "seawall_ledger_payload_fsync_duration_seconds",
+            "Time to make one group of chunks and submissions durable.",
+            registry=registry,
+            buckets=FAST,
+        )
         self.append_duration = Histogram(
             "seawall_ledger_append_duration_seconds",
             "Time to execute and store one commit.",
