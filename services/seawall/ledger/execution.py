@@ -105,8 +105,7 @@ class Execution:
                 ),
             )
         )
-        if delivery.index == 1:
-            self._open_tasks()
+        self._open_tasks()
         for block in blocks:
             for batch in block.batches:
                 self._deliver(batch)
@@ -136,10 +135,14 @@ class Execution:
         self.touched[contributor.key_id] = contributor
 
     def _open_tasks(self) -> None:
-        """Let the time of every task begin with the first commit."""
+        """Let the time of every task begin with the first commit that knows the time.
+
+        Commits led from round 1 have only genesis blocks to tell it, and those tell none.
+        """
         for task in self.state.tasks:
-            task.row.cut_clock_ms = self.delivery.clock_ms
-            self.touched_tasks[task.index] = None
+            if not task.row.cut_clock_ms and self.delivery.clock_ms:
+                task.row.cut_clock_ms = self.delivery.clock_ms
+                self.touched_tasks[task.index] = None
 
     def _deliver(self, batch: BlockBatch) -> None:
         """Accept, refuse or ignore every update of a batch."""

@@ -153,7 +153,7 @@ class TaskRow(msgspec.Struct, array_like=True):
 
     `head` is the highest usable version with its payload; `cut_version` the version of the last
     cut, which is `head` or one more; `cut_clock_ms` the ledger clock of that cut, or of the first
-    commit; `tallies` those of recent versions, ascending.
+    commit that has one; `tallies` those of recent versions, ascending.
     """
 
     head: int

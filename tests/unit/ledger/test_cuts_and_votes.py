@@ -82,6 +82,15 @@ def test_a_cut_waits_for_interval_and_contributors() -> None:
     assert cut.clock_ms == START_MS + 2001
 
 
+def test_the_interval_begins_with_the_first_commit_that_knows_the_time() -> None:
+    log = open_log()
+    append(log, delivery(1, clock_ms=0))
+    everybody = block(0, [record(at, 1) for at in range(1, 4)])
+    assert not has_cut(step(log, everybody, after_ms=START_MS))
+    assert not has_cut(step(log, after_ms=999))
+    assert has_cut(step(log, after_ms=1))
+
+
 def test_at_the_limit_fewer_updates_suffice() -> None:
     log = open_log()
     step(log)

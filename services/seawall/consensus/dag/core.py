@@ -329,8 +329,11 @@ class Core:
         """Return whether something is on its way that wants further rounds soon.
 
         That is payload of this site or in a block that no commit has delivered, or a commit that
-        delivered payload and is not certified yet although this site's ledger has it.
+        delivered payload and is not certified yet although this site's ledger has it. Until the
+        first checkpoint rounds are wanted anyway: clients can prove nothing before it.
         """
+        if not self.votes.certified_index and self.rooted_index == self.linearizer.index:
+            return True
         uncertified = self.votes.certified_index < self.last_payload_index <= self.rooted_index
         return bool(self._open_payload) or self.payloads.has_queued() or uncertified
 

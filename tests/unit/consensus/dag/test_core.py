@@ -138,8 +138,22 @@ def test_the_gc_round_frees_what_waits_for_lost_blocks() -> None:
     assert old.ref in core.store
 
 
+def test_busy_before_the_first_checkpoint_unless_the_ledger_is_behind() -> None:
+    core = new_core()
+    assert core.is_busy()
+    admit_all(core, full_rounds(COMMITTEE, 6))
+    assert core.effects.deliver
+    assert not core.is_busy()
+    for commit in core.effects.deliver:
+        core.rooted(commit.index, commit.index, bytes(32))
+    assert core.is_busy()
+    core.votes.restore(1, 1)
+    assert not core.is_busy()
+
+
 def test_busy_while_payload_is_on_its_way() -> None:
     core = new_core()
+    core.votes.restore(1, 1)
     blocks = full_rounds(COMMITTEE, 6)
     admit_all(core, blocks[:4])
     assert not core.is_busy()
@@ -166,6 +180,7 @@ def test_busy_while_payload_is_on_its_way() -> None:
 
 def test_rejects_make_busy_and_payload_out_of_reach_does_not() -> None:
     core = new_core()
+    core.votes.restore(1, 1)
     blocks = full_rounds(COMMITTEE, 16, absent=[(r, 3) for r in range(2, 17)])
     admit_all(core, blocks[:4])
     parents = own_first([block.ref for block in blocks[:4]], 3)

@@ -66,6 +66,7 @@ def test_the_first_block_rests_on_genesis_and_is_due_at_once() -> None:
 
 def test_idle_sites_pause_and_follow_whoever_begins() -> None:
     setting = Setting()
+    setting.core.votes.restore(1, 1)
     first = setting.propose()
     rest = full_rounds(COMMITTEE, 1)[1:]
     setting.admit(rest, 2 * MS)
@@ -124,6 +125,7 @@ def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
 
 def test_equivocators_are_not_waited_for() -> None:
     setting = Setting()
+    setting.core.votes.restore(1, 1)
     first = setting.propose()
     rest = full_rounds(COMMITTEE, 1)[1:]
     setting.admit(rest, MS)
