@@ -10,6 +10,7 @@ from seawall.sim.fastpath.site import Site
 
 INVARIANTS: Final = {
     "LOCK": "an honest author accepts at most one digest of a key, restarts included",
+    "VALID": "a block that one honest site accepts is refused by none",
     "I7": "commits are equal at every site, and in order",
     "I8": "at most one digest of a key is FINAL or ACCEPTED, over all instances and sites",
     "I9": "what is FINAL anywhere is accepted by every finaliser, and never lost",
@@ -39,6 +40,8 @@ class Checks:
     bound: dict[Key, str] = field(default_factory=dict)
     accepts: dict[tuple[int, Key], str] = field(default_factory=dict)
     read: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    held: int = 0
+    refused: dict[int, int] = field(default_factory=dict)
 
     def on_own_block(self, site: Site, block: Block) -> None:
         """Check what an honest block accepts."""
@@ -55,6 +58,12 @@ class Checks:
 
     def on_step(self, site: Site) -> None:
         """Check what a site has said since it was last looked at."""
+        self.held |= site.sight.held
+        self.refused |= dict.fromkeys(site.refused, site.author)
+        for number, refusing in self.refused.items():
+            if self.held >> number & 1:
+                name = self.dag.blocks[number].name
+                self._violation("VALID", f"site {refusing} refuses {name}, others have it")
         commits, verdicts, final = self.read.get(site.author, (0, 0, 0))
         for place in range(commits, len(site.commits)):
             self._on_commit(site, place)

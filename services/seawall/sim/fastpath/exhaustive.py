@@ -11,9 +11,10 @@ as far as these hold updates or votes, and equal authors have certified: nothing
 again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Final
 
 from seawall.sim.fastpath.dag import Block, Dag, Place, Sight, Update, bits
 from seawall.sim.fastpath.finaliser import Finaliser
@@ -37,27 +38,67 @@ class Bounds:
 
     @property
     def rounds(self) -> int:
-        """Return the last round: the first that can meet the deadline of the later carrier."""
-        return max(round_ for round_, _ in self.carriers) + self.scope.deadline
+        """Return the last round: after all certificates, and at the later carrier's deadline."""
+        latest = max(round_ for round_, _ in self.carriers)
+        return latest + max(self.scope.deadline, self.scope.window + 2)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an enumeration has seen; `states` are distinct DAGs, `blocks` blocks tried."""
+    """What an enumeration has seen.
+
+    `states` are distinct DAGs, `blocks` blocks tried, `leaders` leaders told apart, `final` DAGs
+    with a FINAL instance at the end of a round.
+    """
 
     states: int = 0
     blocks: int = 0
     leaders: int = 0
     final: int = 0
+    complete: bool = True
     violation: str | None = None
     found: Dag | None = None
+
+
+SHORT: Final = {
+    "x by a site, y by the Byzantine author": Bounds(
+        scope=Scope(), carriers=((1, 0), (1, FAULTY)), twin_rounds=()
+    ),
+    "x and y in Byzantine twins": Bounds(
+        scope=Scope(), carriers=((1, FAULTY), (1, FAULTY)), twin_rounds=(1,)
+    ),
+}
+"""What continuous integration enumerates; all with (w, W, D) = (3, 1, 3)."""
+
+LONG: Final = {
+    **SHORT,
+    "x and y by two sites": Bounds(scope=Scope(), carriers=((1, 0), (1, 1)), twin_rounds=()),
+    "x and y in Byzantine twins, votes by twins": Bounds(
+        scope=Scope(), carriers=((1, FAULTY), (1, FAULTY)), twin_rounds=(1, 2)
+    ),
+    "x and y in Byzantine twins, sites may doubt": Bounds(
+        scope=Scope(), carriers=((1, FAULTY), (1, FAULTY)), twin_rounds=(1,), doubts=True
+    ),
+    "x by the Byzantine author, y a round later": Bounds(
+        scope=Scope(), carriers=((1, FAULTY), (2, 0)), twin_rounds=()
+    ),
+    "W = 2, D = 4, x and y in Byzantine twins": Bounds(
+        scope=Scope(wave=4, window=2, deadline=4),
+        carriers=((1, FAULTY), (1, FAULTY)),
+        twin_rounds=(1,),
+    ),
+}
+"""What the long search enumerates, as far as its time allows."""
 
 
 class Enumeration:
     """One exhaustive search, layer by layer of the round."""
 
-    def __init__(self, bounds: Bounds, rules: Rules) -> None:
-        """Begin with the genesis blocks."""
+    def __init__(
+        self, bounds: Bounds, rules: Rules, hurry: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Begin with the genesis blocks; `hurry` says when to stop before the end."""
+        self.hurry = hurry
         self.bounds = bounds
         self.rules = rules
         self.scope = bounds.scope
@@ -73,7 +114,7 @@ class Enumeration:
             for author in (*HONEST, FAULTY, FAULTY):
                 second = bool(author == FAULTY and layer and self._has_faulty(layer[0]))
                 layer = self._grow(layer, round_, author, second=second, last=last)
-                if self.outcome.violation is not None:
+                if self.outcome.violation is not None or not self.outcome.complete:
                     return self.outcome
             layer = [self._turned(node) for node in layer if self._matters(node, round_)]
         return self.outcome
@@ -89,6 +130,9 @@ class Enumeration:
             return layer
         seen: dict[object, Node] = {}
         for node in layer:
+            if self.hurry():
+                self.outcome.complete = False
+                return []
             shape = Shape(node)
             if second:
                 seen.setdefault(shape.key(), node)
@@ -219,16 +263,20 @@ class Enumeration:
             yield tuple(rejects)
 
     def _verdicts(self, node: Node, leader: int) -> set[tuple[Place, str]]:
-        """Return what the finaliser can say with this leader, after any of the carriers."""
+        """Return what the finaliser can say with this leader, after any of the carriers.
+
+        Within a round, blocks are delivered in an order that nobody chooses: both ways are tried.
+        """
         sight, found = node.sight, set()
         carriers = [number for number in bits(node.dag.carriers) if number != leader]
         for count in range(len(carriers) + 1):
-            for before in combinations(carriers, count):
+            for before, turn in product(combinations(carriers, count), (1, -1)):
                 finaliser, settled = Finaliser(node.dag, self.rules), (1 << self.scope.authors) - 1
                 for number in (*before, leader):
                     fresh = (sight.past[number] | 1 << number) & ~settled
                     settled |= fresh
-                    for verdict in finaliser.on_commit(Commit(number, 0, tuple(bits(fresh)))):
+                    commit = Commit(number, 0, _ordered(node.dag, fresh, turn))
+                    for verdict in finaliser.on_commit(commit):
                         found.add((verdict.place, str(verdict.judgement)))
         return found
 
@@ -246,3 +294,8 @@ class Enumeration:
     def _found(self, node: Node, told: str) -> None:
         self.outcome.violation = told
         self.outcome.found = node.dag
+
+
+def _ordered(dag: Dag, fresh: int, turn: int) -> tuple[int, ...]:
+    """Return blocks by round, and within a round as they were made or the other way round."""
+    return tuple(sorted(bits(fresh), key=lambda number: (dag.blocks[number].round, turn * number)))

@@ -13,7 +13,8 @@ class Scope:
     """The numbers of one epoch; every author has one unit of stake.
 
     `wave` is w, `window` W, `deadline` D, `slots` the leader slots of a round. Rounds and depths
-    count rounds. `leader_seed` draws the leaders of each round.
+    count rounds. `leader_seed` draws the leaders of each round; `led` fixes the first leader of
+    the rounds from 1 on, as far as it goes.
     """
 
     authors: int = 4
@@ -23,6 +24,7 @@ class Scope:
     gc_depth: int = 60
     slots: int = 2
     leader_seed: int = 0
+    led: tuple[int, ...] = ()
 
     @property
     def quorum(self) -> int:
@@ -35,7 +37,10 @@ class Scope:
         def mark(author: int) -> bytes:
             return sha256(f"{self.leader_seed}/{round_}/{author}".encode()).digest()
 
-        return tuple(sorted(range(self.authors), key=mark)[: self.slots])
+        drawn = sorted(range(self.authors), key=mark)
+        if round_ <= len(self.led):
+            drawn.sort(key=lambda author: author != self.led[round_ - 1])
+        return tuple(drawn[: self.slots])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,9 @@ class Rules:
 
     lock_late: bool = False
     """Take the locks of a proposal after all of its checks."""
+
+    reads_targets: bool = False
+    """Refuse a block that rejects an update which its target, where held, does not have."""
 
     walk_stops: bool = False
     """End a commit's walk at the highest committed round of each author."""

@@ -112,7 +112,7 @@ class Stage:
 
     def _forge(self, action: Forge) -> bool:
         numbers = self.dag.numbers
-        rejects = self._places(action.rejects)
+        rejects = self._places(action.rejects, odd=True)
         known = all(parent in numbers for parent in action.parents)
         if action.name in numbers or not known:
             return False
@@ -140,13 +140,13 @@ class Stage:
             self.checks.on_step(site)
         return True
 
-    def _places(self, named: Sequence[Named]) -> tuple[Place, ...]:
-        """Return instances by number; those that do not exist are left out."""
+    def _places(self, named: Sequence[Named], *, odd: bool = False) -> tuple[Place, ...]:
+        """Return instances by number; unknown blocks, and unless `odd` indices, are left out."""
         numbers, blocks = self.dag.numbers, self.dag.blocks
         return tuple(
             (numbers[name], index)
             for name, index in named
-            if name in numbers and index < len(blocks[numbers[name]].updates)
+            if name in numbers and (odd or index < len(blocks[numbers[name]].updates))
         )
 
 

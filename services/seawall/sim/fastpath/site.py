@@ -26,6 +26,7 @@ class Site:
         self.final: list[Place] = []
         self.verdicts: list[Verdict] = []
         self.commits: list[Commit] = []
+        self.refused: list[int] = []
 
     def wants(self, number: int) -> list[int]:
         """Return a block and its missing ancestors above the gc round, in order of acceptance."""
@@ -44,6 +45,9 @@ class Site:
         block = self.dag.blocks[number]
         if block.round <= self.order.gc_round or self.sight.held >> number & 1:
             return
+        if self._refuses(block):
+            self.refused.append(number)
+            return
         self.sight.add(number)
         self.order.add(number)
         at_round = {self.dag.blocks[b].author for b in self.order.rounds[block.round]}
@@ -55,6 +59,19 @@ class Site:
         for commit in self.order.decide(self.sight.past):
             self._on_commit(commit)
         self._state_final()
+
+    def _refuses(self, block: Block) -> bool:
+        """Return whether a wrong rule of validity, or its outcome below, keeps a block out."""
+        lost = any(
+            self.dag.blocks[parent].round > self.order.gc_round
+            and not self.sight.held >> parent & 1
+            for parent in block.parents
+        )
+        odd = any(
+            self.sight.held >> target & 1 and index >= len(self.dag.blocks[target].updates)
+            for target, index in block.rejects
+        )
+        return lost or (odd and self.rules.reads_targets)
 
     def _on_commit(self, commit: Commit) -> None:
         self.commits.append(commit)
