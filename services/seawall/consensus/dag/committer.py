@@ -89,6 +89,8 @@ class Committer:
         self._slots: dict[int, list[_Slot]] = {}
         self._directly_decided: dict[int, bool] = {}
         self._dirty = False
+        self.jumped_round = 0
+        """Up to this round verdicts came from elsewhere: how they arose is not known."""
 
     @property
     def next_slot(self) -> tuple[int, int]:
@@ -123,6 +125,7 @@ class Committer:
         assert author in leaders, "a commit's leader has a slot"
         slot = (round_, leaders.index(author))
         assert slot >= self.next_slot, "a slot that has a verdict keeps it"
+        self.jumped_round = round_
         self._next_round, self._next_position = slot
         self._advance(len(leaders))
         for known in [known for known in self._slots if known < self._next_round]:

@@ -81,20 +81,21 @@ class Core:
 
         Returns the parents that nobody had been missing before. A second block in a slot is
         kept, its author is an equivocator from then on, and of that one only what a suspended
-        block waits for, or what was `solicited`, is taken in.
+        block waits for, or what was `solicited`, is taken in. Only what a suspended block waits
+        for may be suspended without bound.
         """
         ref = block.ref
         if ref.round <= self.gc_round or ref in self.store or ref in self.pending:
             return []
         author = ref.author
-        wanted = solicited or self.pending.wants(ref)
-        if self.equivocators >> author & 1 and not wanted:
+        wanted = self.pending.wants(ref)
+        if self.equivocators >> author & 1 and not (wanted or solicited):
             return []
-        if not wanted and not self._is_near(ref):
+        missing = self._missing_parents(block.block)
+        if not (wanted or self._is_near(ref)) and (missing or not solicited):
             return []
         self.hear(ref)
         self.check_slot(block)
-        missing = self._missing_parents(block.block)
         if missing:
             return self.pending.add(block, missing)
         self._accept_all([block])
@@ -142,9 +143,8 @@ class Core:
     def _accept_all(self, queue: list[VerifiedBlock]) -> None:
         """Accept blocks whose parents are there, and all that waited for them in turn."""
         for block in queue:
-            if block.ref not in self.store and block.ref.round > self.gc_round:
-                self.accept(block)
-                queue.extend(self.pending.resolve(block.ref))
+            self.accept(block)
+            queue.extend(self.pending.resolve(block.ref))
 
     def accept(self, block: VerifiedBlock) -> Vertex:
         """Add a block whose parents above the gc round are there."""
@@ -216,20 +216,22 @@ class Core:
         return ""
 
     def _adopt_one(self, commit: Commit) -> None:
-        """Take over one commit of a certified chain: its blocks count as present."""
-        free: list[VerifiedBlock] = []
+        """Take over one commit of a certified chain: its blocks count as present.
+
+        What that sets free is accepted at once: a block must be found, suspended or accepted,
+        when a twin of it turns up further on.
+        """
         for block in commit.blocks:
             if block.ref not in self.store:
                 self.pending.drop(block.ref)
                 self.check_slot(block)
                 self.accept(block)
-                free.extend(self.pending.resolve(block.ref))
+                self._accept_all(self.pending.resolve(block.ref))
         self.committer.jump_behind(commit.leader.round, commit.leader.author)
         delivered = [self.store.get(block.ref) for block in commit.blocks]
         vertices = [vertex for vertex in delivered if vertex is not None]
         assert len(vertices) == len(delivered), "every block of an adopted commit is accepted"
         self._after_commit(self.linearizer.adopt(commit.leader, commit.clock_ms, vertices))
-        self._accept_all(free)
 
     def _after_commit(self, commit: Commit) -> None:
         """Hand out a commit, and let go of what it makes superfluous."""

@@ -71,12 +71,14 @@ class Proposer:
         """Arm the timer anew; lengthen or shorten it by what became of an earlier round.
 
         A round without any direct decision doubles the timeout, once it had time for one; a
-        round with one takes a quarter off.
+        round with one takes a quarter off. Rounds that others, or an earlier run, decided say
+        nothing.
         """
         self._clock_since_us = now_us
         wave = self._parameters.wave_length
         round_ = self._core.clock.round - wave - 1
-        if wave > _SYNCHRONOUS_WAVE or round_ <= self._judged_round:
+        known = max(self._judged_round, self._core.committer.jumped_round)
+        if wave > _SYNCHRONOUS_WAVE or round_ <= known:
             return
         self._judged_round = round_
         if self._core.committer.decided_directly(round_):

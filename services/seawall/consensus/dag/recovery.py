@@ -74,6 +74,7 @@ def _restore_base(core: Core, base: Base, restored: Restored) -> None:
     core.committer.jump_behind(base.leader.round, base.leader.author)
     core.votes.restore(base.index, base.voted_index)
     core.rooted_index, core.rooted_round = base.index, base.leader.round
+    core.pruned_round = core.gc_round
     restored.own_last = base.own_last
     restored.floor = base.floor
     restored.base_round = base.leader.round

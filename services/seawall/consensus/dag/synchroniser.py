@@ -63,6 +63,7 @@ class Synchroniser:
         self._times: list[tuple[int, Ref]] = []
         self._down = 0
         self._below_gc_us: dict[int, int] = {}
+        self._below_gc_sent: dict[int, int] = {}
         self._paid_us: dict[int, int] = {}
         others = [peer for peer in range(size) if peer != core.own]
         self._stream_us = dict.fromkeys(others, 0)
@@ -178,10 +179,25 @@ class Synchroniser:
         allowed_us = self._below_gc_us.get(peer, 0)
         if below and now_us >= allowed_us:
             self._below_gc_us[peer] = now_us + BELOW_GC_PAUSE_US
-            index, start = core.linearizer.index, core.linearizer.leader_round
-            newest = [vertex.block for vertex in core.store if vertex.round >= start]
-            for part in _parts(newest) or [()]:
-                core.effects.send(peer, BelowGc(index, below, part))
+            self._send_newest(peer, below)
+
+    def _send_newest(self, peer: int, below: tuple[Ref, ...]) -> None:
+        """Send what is held from the last committed leader's round up.
+
+        What does not fit comes with the next answers: each goes on where the one before ended,
+        so that no block is always left out.
+        """
+        core = self._core
+        index, start = core.linearizer.index, core.linearizer.leader_round
+        after = self._below_gc_sent.get(peer, -1)
+        newest = [vertex for vertex in core.store if vertex.round >= start]
+        turn = [vertex for vertex in newest if vertex.number > after]
+        turn += [vertex for vertex in newest if vertex.number <= after]
+        parts = _parts([vertex.block for vertex in turn])
+        for part in parts or [()]:
+            core.effects.send(peer, BelowGc(index, below, part))
+        sent = sum([len(part) for part in parts])
+        self._below_gc_sent[peer] = turn[sent - 1].number if sent < len(turn) else -1
 
     def _send_blocks(self, peer: int, blocks: list[VerifiedBlock], now_us: int) -> None:
         """Send blocks in messages of bounded size, up to a bound in all and in time."""

@@ -102,6 +102,12 @@ def test_blocks_far_ahead_and_too_many_of_one_author_are_ignored() -> None:
     core.admit(draw_block(2, 1, [Ref(1, 1, b"x" * 32)], time_ms=1))
     assert len(core.pending) == far
     assert not core.pending.has_room(1)
+    # Not even in an answer may they come without end; those that can be accepted may.
+    core.admit(draw_block(2, 1, [Ref(1, 1, b"y" * 32)], time_ms=2), solicited=True)
+    assert len(core.pending) == far
+    whole = draw_block(1, 1, own_first(parents, 1), time_ms=3)
+    core.admit(whole, solicited=True)
+    assert whole.ref in core.store
 
 
 def test_old_blocks_are_ignored_and_old_parents_count_as_present() -> None:
@@ -235,6 +241,21 @@ def test_certified_commits_are_taken_over_as_they_are() -> None:
     assert core.adopt(commits, voters) == "nothing_new"
     admit_all(core, full_rounds(COMMITTEE, 14))
     assert len(core.effects.deliver) > len(commits)
+
+
+def test_commits_with_a_twin_of_a_suspended_block_are_taken_over() -> None:
+    """The suspended twin becomes free inside the commit that delivers the other one."""
+    commits, voters = certified_chain(12)
+    core = new_core(own=3)
+    leader = next(commit.leader for commit in commits if commit.leader.round == 5)
+    before = [block.ref for block in full_rounds(COMMITTEE, 12) if block.ref.round == 4]
+    twin = draw_block(5, leader.author, own_first(before, leader.author), time_ms=1)
+    core.admit(twin)
+    assert core.adopt(commits, voters) == ""
+    assert core.effects.deliver[-1].digest == commits[-1].digest
+    assert twin.ref in core.store
+    pair = core.evidence[leader.author]
+    assert {block.ref for block in pair} == {twin.ref, leader}
 
 
 @pytest.mark.parametrize("missing", ["first", "vote", "digest"])

@@ -171,6 +171,16 @@ def split_rounds(setting: Setting, last_round: int) -> list[VerifiedBlock]:
     return blocks
 
 
+def test_rounds_that_were_decided_elsewhere_do_not_lengthen_the_timeout() -> None:
+    setting = Setting()
+    setting.core.committer.jump_behind(30, setting.core.schedule.leaders(30)[0])
+    for round_ in (34, 35):
+        setting.core.clock.on_accept(round_, 1)
+        setting.proposer.on_clock(0)
+        expected = 250 if round_ == 34 else 500
+        assert setting.proposer.timeout_us == expected * MS, "round 30 is known, 31 had its time"
+
+
 def test_the_timeout_doubles_without_direct_decisions_and_decays_with_them() -> None:
     setting = Setting(replace(PARAMETERS, leaders_per_round=1))
     setting.admit(full_rounds(COMMITTEE, 20))

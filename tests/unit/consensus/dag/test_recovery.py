@@ -73,6 +73,8 @@ def test_a_base_alone_gives_the_state_back() -> None:
     assert (restored.own_last, restored.floor) == (own_last, 5)
     assert restored.base_round == core.recent[core.votes.certified_index].leader.round
     assert again.rooted_index == again.votes.certified_index == core.votes.certified_index
+    # Nothing older is there: a peer that subscribes from round 0 makes nobody look for it.
+    assert again.pruned_round == restored.base_round - 8
     assert [commit.index for commit in again.effects.deliver] == [
         core.votes.certified_index + i for i in (1, 2, 3)
     ]

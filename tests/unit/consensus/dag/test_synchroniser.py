@@ -205,3 +205,24 @@ def test_below_the_gc_round_the_newest_blocks_come_along() -> None:
     assert setting.sent() == []
     setting.synchroniser.on_fetch(3, (gone,), module.BELOW_GC_PAUSE_US)
     assert len(setting.sent()) == 1
+
+
+def test_newest_blocks_that_do_not_fit_come_with_the_next_answers() -> None:
+    setting = Setting(gc_depth=5)
+    for block in full_rounds(COMMITTEE, 12):
+        setting.core.admit(block)
+        setting.core.decide()
+    core = setting.core
+    for round_ in range(20, 32):
+        core.accept(big(round_, 0, 700_000))
+    held = [v.ref for v in core.store if v.round >= core.linearizer.leader_round]
+    gone = Ref(2, 1, b"gone" * 8)
+    joined: list[Ref] = []
+    for turn in range(4):
+        setting.synchroniser.on_fetch(3, (gone,), turn * module.BELOW_GC_PAUSE_US)
+        messages = [message for _, message in setting.sent()]
+        blocks = [b for m in messages if isinstance(m, BelowGc) for b in m.blocks]
+        assert sum(len(block.raw) for block in blocks) <= ANSWER_BYTES_MAX
+        joined += [block.ref for block in blocks]
+    assert joined[: len(held)] == held
+    assert joined[len(held) :] == held[: len(joined) - len(held)], "then from the beginning"
