@@ -1,18 +1,19 @@
 """The searches in the form for continuous integration: they find nothing, and could."""
 
-import subprocess
-import sys
-
 import pytest
 
+from seawall.sim.fastpath import search
 from seawall.sim.fastpath.collection import family
 from seawall.sim.fastpath.drawing import SHAPES
 from seawall.sim.fastpath.exhaustive import SHORT, Enumeration
 from seawall.sim.fastpath.rules import Rules
+from seawall.sim.fastpath.scenarios import SCENARIOS, Scenario
 from seawall.sim.fastpath.script import replay
-from seawall.sim.fastpath.search import Tally
+from seawall.sim.fastpath.search import Tally, catch
+from tests.model.stored import stored
 
-RANDOM_RUNS = 600
+NAME = "collected_predecessor"
+RANDOM_RUNS = 400
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -47,10 +48,15 @@ def test_no_run_with_garbage_collection_breaks_the_protocol() -> None:
     assert broken == []
 
 
-def test_some_run_with_garbage_collection_lets_both_digests_pass_under_the_old_rule() -> None:
-    members = [member for member in family(whole=False) if member.doubting == (1, 2)][:60]
-    old = Rules(count_collected=True)
-    assert any(replay(member.script(), old, ("I8",)) is not None for member in members)
+@pytest.mark.parametrize("name", [name for name, one in SCENARIOS.items() if one.runs is not None])
+def test_runs_made_for_a_rule_catch_its_old_form(name: str) -> None:
+    line, caught = catch(name, SCENARIOS[name])
+    assert caught, line
+
+
+def test_a_rule_in_force_is_not_caught() -> None:
+    harmless = Scenario(summary="the protocol", breaks="I8", runs=lambda: iter((stored(NAME),)))
+    assert catch(NAME, harmless) == (f"{NAME:<30} MISSED", False)
 
 
 def test_random_runs_break_nothing() -> None:
@@ -70,7 +76,13 @@ def test_random_runs_break_nothing() -> None:
     ]
 
 
-def test_the_command_reports_and_says_where_time_ended() -> None:
-    command = [sys.executable, "-m", "seawall.sim.fastpath.search", "--help"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "--minutes" in told
+def test_the_command_searches_and_reports(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {name: SCENARIOS[name] for name in ("burnt_at_the_deadline", "local_finaliser")}
+    monkeypatch.setattr(search, "SCENARIOS", few)
+    assert search.main(["--minutes", "0.02"]) == 0
+    told = capsys.readouterr().out
+    assert "cut short, none broken" in told
+    assert "(5, 3, 5)" in told
+    assert "burnt_at_the_deadline          I9 by seed 10" in told

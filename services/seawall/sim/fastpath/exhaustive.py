@@ -174,8 +174,8 @@ class Enumeration:
     def _matters(self, node: Node, round_: int) -> bool:
         """Return whether an instance can still be, or become, FINAL.
 
-        Where none can, only two ACCEPTs of one key could break an invariant, and each needs an
-        honest author that accepts both digests: that is looked for at every vote.
+        Where none can, only two ACCEPTs of one key could break an invariant, and these need an
+        honest author that accepts both digests; the locks in `_votes` admit none.
         """
         late = [placed for placed, _ in self.bounds.carriers if placed > round_]
         if late:

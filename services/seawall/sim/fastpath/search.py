@@ -140,11 +140,14 @@ def draw_all(clock: Clock, first_seed: int) -> tuple[list[str], bool]:
 
 def catch(name: str, scenario: Scenario) -> tuple[str, bool]:
     """Return the line that says what caught an old rule, and whether anything did."""
-    if scenario.drawn:
+    if scenario.runs is None:
         found = hunt(scenario, iter(range(SEEDS_MAX)))
         told = "MISSED" if found is None else f"{scenario.breaks} by seed {found[0]}"
         return f"{name:<30} {told}", found is not None
-    return f"{name:<30} by its stored script (tests/model)", True
+    for number, script in enumerate(scenario.runs(), 1):
+        if scenario.old(script) is not None and scenario.new(script) is None:
+            return f"{name:<30} {scenario.breaks} by run {number} made for it", True
+    return f"{name:<30} MISSED", False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
