@@ -63,14 +63,15 @@ class Chain:
         raise LocalError("TASK_UNKNOWN", f"tasks of this chain: {names}", field="task")
 
     def site(self, name: str) -> int:
-        """Return the index of a site by its name or by its client address in genesis.
+        """Return the index of a site by its name or by a client address of it in genesis.
 
         Raises:
             LocalError: CLIENT_SITE.
 
         """
         for index, site in enumerate(self.genesis.sites):
-            if name in (site.name, site.client_address):
+            own = [one.client_address for one in site.role_addresses]
+            if name in (site.name, site.client_address, *own):
                 return index
         hint = "name a site of genesis, its client address, or NAME=HOST:PORT"
         raise LocalError("CLIENT_SITE", hint, field="sites")

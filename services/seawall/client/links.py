@@ -14,10 +14,12 @@ from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.runtime.channels import client_channel
 from seawall.runtime.status import error_from
 
-Dial: TypeAlias = Callable[[GenesisSite, str | None], grpc.aio.Channel]
-"""Opens a channel to a site, at its own address or at another (host:port)."""
+Dial: TypeAlias = Callable[[GenesisSite, str], grpc.aio.Channel]
+"""Opens a channel to a site at this address (host:port)."""
 
 BACKOFF_SECONDS_MIN: Final = 0.2
+
+_ROLES: Final = ("ingestion", "aggregation", "ledger")
 
 PASSING_AREAS: Final = ("LEDGER_", "QUOTA_", "STORE_")
 PASSING: Final = (
@@ -39,22 +41,30 @@ PASSING: Final = (
 T = TypeVar("T")
 
 
-def dial(site: GenesisSite, address: str | None) -> grpc.aio.Channel:
-    """Return a channel to a site's client port; its certificate is pinned by genesis."""
+def dial(site: GenesisSite, address: str) -> grpc.aio.Channel:
+    """Return a channel to a client port of a site; its certificate is pinned by genesis."""
     return client_channel(site, address=address)
 
 
 class Link:
     """One site, as this client sees it."""
 
-    def __init__(self, index: int, name: str, channel: grpc.aio.Channel) -> None:
-        """Make the stubs; nothing is sent yet."""
+    def __init__(
+        self, index: int, site: GenesisSite, address: str | None, open_channel: Dial
+    ) -> None:
+        """Make the stubs; nothing is sent yet.
+
+        With an `address` every role is behind it; without, each is where genesis says. Roles at
+        one address share a channel.
+        """
         self.index = index
-        self.name = name
-        self.channel = channel
-        self.ingestion = ingestion_pb2_grpc.IngestionServiceStub(channel)
-        self.aggregation = aggregation_pb2_grpc.AggregationServiceStub(channel)
-        self.ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        self.name = site.name
+        places = [address or site.client_address_of(role) for role in _ROLES]
+        self.channels = {place: open_channel(site, place) for place in dict.fromkeys(places)}
+        ingestion, aggregation, ledger = (self.channels[place] for place in places)
+        self.ingestion = ingestion_pb2_grpc.IngestionServiceStub(ingestion)
+        self.aggregation = aggregation_pb2_grpc.AggregationServiceStub(aggregation)
+        self.ledger = ledger_pb2_grpc.LedgerServiceStub(ledger)
         self.failures = 0
         self.silent_until = 0.0
 
@@ -112,7 +122,7 @@ class Links:
                 addresses.setdefault(index, None)
         self._backoff_seconds_max = backoff_seconds_max
         self.all = tuple(
-            Link(index, chain.genesis.sites[index].name, open_channel(_of(chain, index), address))
+            Link(index, chain.genesis.sites[index], address, open_channel)
             for index, address in addresses.items()
         )
 
@@ -178,13 +188,10 @@ class Links:
     async def close(self) -> None:
         """Close every channel."""
         for link in self.all:
-            await link.channel.close()
+            for channel in link.channels.values():
+                await channel.close()
 
 
 def is_passing(fault: SeawallError) -> bool:
     """Say whether the same request may succeed later, or at another site."""
     return fault.code in PASSING or fault.code.startswith(PASSING_AREAS)
-
-
-def _of(chain: Chain, index: int) -> GenesisSite:
-    return chain.genesis.sites[index]

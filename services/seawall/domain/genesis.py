@@ -14,12 +14,24 @@ from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 
 FORMAT_VERSION = 1
 
+SITE_ROLES = ("aggregation", "consensus", "ingestion", "integrity", "ledger")
+"""Roles of a site that may have addresses of their own, sorted."""
+
+
+class RoleAddress(msgspec.Struct, frozen=True):
+    """Where one role of a site answers when it is not at the site's own addresses."""
+
+    role: str
+    peer_address: str
+    client_address: str
+
 
 class GenesisSite(msgspec.Struct, frozen=True):
     """One validator: keys (32-byte Ed25519), pinned TLS certificate, stake, place, addresses.
 
     `peer_address` is the host:port for mutual TLS between sites, `client_address` the one for
-    contributors. `tls_certificate_pem` is self-signed and pinned as it stands.
+    contributors. Roles that other processes of the site serve may be elsewhere: those stand in
+    `role_addresses`, sorted by role. `tls_certificate_pem` is self-signed and pinned as it stands.
     """
 
     name: str
@@ -31,6 +43,17 @@ class GenesisSite(msgspec.Struct, frozen=True):
     tls_certificate_pem: str
     peer_address: str
     client_address: str
+    role_addresses: tuple[RoleAddress, ...] = ()
+
+    def peer_address_of(self, role: str) -> str:
+        """Return the host:port at which other sites reach a role."""
+        own = (one.peer_address for one in self.role_addresses if one.role == role)
+        return next(own, self.peer_address)
+
+    def client_address_of(self, role: str) -> str:
+        """Return the host:port at which contributors reach a role."""
+        own = (one.client_address for one in self.role_addresses if one.role == role)
+        return next(own, self.client_address)
 
 
 class TensorSpec(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ Member names are those of the domain values in camelCase; keys and digests are l
 """
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 from seawall.crypto.hashing import sha256
 from seawall.crypto.signing import check_public_key
@@ -17,7 +17,6 @@ from seawall.domain.genesis import (
     FORMAT_VERSION,
     Contributor,
     Genesis,
-    GenesisSite,
     RuleSpec,
     Task,
     TensorSpec,
@@ -26,29 +25,24 @@ from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError, PeerError
 from seawall.formats.genesis_members import (
     Members,
+    check_unique,
     read_hexadecimal,
     read_integer,
     read_text,
 )
+from seawall.formats.genesis_sites import NAME, read_site, site_tree
 from seawall.formats.jcs import INTEGER_MAX, JsonInput, JsonValue, canonical, parse_canonical
 
 GENESIS_SIZE_BYTES_MAX: Final = 1 << 24
 SITES_MAX: Final = 128
 TASKS_MAX: Final = 1024
 CONTRIBUTORS_MAX: Final = 1 << 16
-STAKE_MAX: Final = 1 << 32
 
 ROLES: Final = ("contributor", "root")
 """Roles that a contributor may have."""
 
-_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _TEXT: Final = re.compile(r"[ -~]{1,200}")
 _TENSOR: Final = re.compile(r"[!-~]{1,200}")
-_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
-_COSIGNER: Final = re.compile(r"[!-*,-~]{1,200}")
-_PEM: Final = re.compile(
-    r"-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,64}\n)+-----END CERTIFICATE-----\n"
-)
 
 _CONSENSUS_LIMITS: Final = {
     "wave_length": (3, 5),
@@ -82,8 +76,6 @@ _CUT_LIMITS: Final = {
     "staleness_max": (0, INTEGER_MAX),
 }
 
-T = TypeVar("T")
-
 
 def encode(genesis: Genesis) -> bytes:
     """Return the canonical JSON of a genesis.
@@ -113,7 +105,7 @@ def decode(data: bytes) -> Genesis:
     Raises:
         PeerError: JSON_* when they are not canonical JSON; GENESIS_MISSING, GENESIS_UNKNOWN,
             GENESIS_TYPE, GENESIS_RANGE, GENESIS_TEXT, GENESIS_COUNT, GENESIS_DUPLICATE,
-            GENESIS_VERSION or KEY_* with the field.
+            GENESIS_ORDER, GENESIS_VERSION or KEY_* with the field.
 
     """
     root = Members(parse_canonical(data, size_max=GENESIS_SIZE_BYTES_MAX), "genesis")
@@ -126,8 +118,8 @@ def decode(data: bytes) -> Genesis:
         hint = f"this build reads version {FORMAT_VERSION}"
         raise PeerError("GENESIS_VERSION", hint, field=spec.path("formatVersion"))
     genesis = Genesis(
-        chain=spec.text("chain", _NAME),
-        sites=spec.each("sites", _site, 1, SITES_MAX),
+        chain=spec.text("chain", NAME),
+        sites=spec.each("sites", read_site, 1, SITES_MAX),
         consensus=_consensus(spec.members("consensus")),
         admission=AdmissionParameters(
             **_integers(spec.members("admission"), _ADMISSION_LIMITS, whole=True)
@@ -156,7 +148,7 @@ def _tree(genesis: Genesis) -> JsonInput:
         "spec": {
             "formatVersion": genesis.format_version,
             "chain": genesis.chain,
-            "sites": [_site_tree(site) for site in genesis.sites],
+            "sites": [site_tree(site) for site in genesis.sites],
             "consensus": {"protocol": consensus.protocol, **limits},
             "admission": {
                 _camel(name): getattr(genesis.admission, name) for name in _ADMISSION_LIMITS
@@ -197,20 +189,6 @@ def task_tree(task: Task) -> dict[str, JsonInput]:
     }
 
 
-def _site_tree(site: GenesisSite) -> dict[str, JsonInput]:
-    return {
-        "name": site.name,
-        "zone": site.zone,
-        "stake": site.stake,
-        "consensusKey": site.consensus_key.hex(),
-        "cosignerName": site.cosigner_name,
-        "cosignerKey": site.cosigner_key.hex(),
-        "tlsCertificatePem": site.tls_certificate_pem,
-        "peerAddress": site.peer_address,
-        "clientAddress": site.client_address,
-    }
-
-
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
@@ -231,32 +209,8 @@ def _integers(
     return values
 
 
-def _address(members: Members, name: str) -> str:
-    address = members.text(name, _ADDRESS)
-    port = int(address.rpartition(":")[2])
-    read_integer(port, members.path(name), 1, 65_535)
-    return address
-
-
-def _site(value: JsonValue, place: str) -> GenesisSite:
-    members = Members(value, place)
-    site = GenesisSite(
-        name=members.text("name", _NAME),
-        zone=members.text("zone", _NAME),
-        stake=members.integer("stake", 1, STAKE_MAX),
-        consensus_key=members.key("consensusKey"),
-        cosigner_name=members.text("cosignerName", _COSIGNER),
-        cosigner_key=members.key("cosignerKey"),
-        tls_certificate_pem=members.text("tlsCertificatePem", _PEM),
-        peer_address=_address(members, "peerAddress"),
-        client_address=_address(members, "clientAddress"),
-    )
-    members.end()
-    return site
-
-
 def _consensus(members: Members) -> ConsensusParameters:
-    protocol = members.text("protocol", _NAME)
+    protocol = members.text("protocol", NAME)
     values = _integers(members, _CONSENSUS_LIMITS, whole=True)
     parameters = ConsensusParameters(protocol=protocol, **values)
     delay = parameters.finality_delay
@@ -287,7 +241,7 @@ def _tensor(value: JsonValue, place: str) -> TensorSpec:
 
 
 def _rule(members: Members) -> RuleSpec:
-    name = members.text("name", _NAME)
+    name = members.text("name", NAME)
     version = members.integer("version", 1, 1 << 16)
     given = members.members("parameters")
     parameters = tuple(
@@ -311,7 +265,7 @@ def _cut(members: Members) -> CutPolicy:
 def _task(value: JsonValue, place: str) -> Task:
     members = Members(value, place)
     task = Task(
-        name=members.text("name", _NAME),
+        name=members.text("name", NAME),
         rule=_rule(members.members("rule")),
         grid_bits=members.integer("gridBits", 0, 30),
         tensors=members.each("tensors", _tensor, 1, 4096),
@@ -321,12 +275,12 @@ def _task(value: JsonValue, place: str) -> Task:
         cut=_cut(members.members("cut")),
     )
     members.end()
-    _check_unique([one.name for one in task.tensors], f"{place}.tensors")
+    check_unique([one.name for one in task.tensors], f"{place}.tensors")
     return task
 
 
 def _role(value: JsonValue, place: str) -> str:
-    role = read_text(value, place, _NAME)
+    role = read_text(value, place, NAME)
     if role not in ROLES:
         raise PeerError("GENESIS_TEXT", f"choose among {', '.join(ROLES)}", field=place)
     return role
@@ -340,7 +294,7 @@ def _contributor(value: JsonValue, place: str) -> Contributor:
         roles=members.each("roles", _role, 1, len(ROLES)),
     )
     members.end()
-    _check_unique(contributor.roles, f"{place}.roles")
+    check_unique(contributor.roles, f"{place}.roles")
     return contributor
 
 
@@ -351,23 +305,18 @@ def _check_whole(genesis: Genesis) -> None:
     """Refuse what each part allows and the whole does not."""
     sites = genesis.sites
     keys = [key for site in sites for key in (site.consensus_key, site.cosigner_key)]
-    _check_unique([*keys, genesis.log_key], "genesis.spec.sites[].consensusKey")
-    _check_unique([site.name for site in sites], "genesis.spec.sites[].name")
-    _check_unique([site.cosigner_name for site in sites], "genesis.spec.sites[].cosignerName")
+    check_unique([*keys, genesis.log_key], "genesis.spec.sites[].consensusKey")
+    check_unique([site.name for site in sites], "genesis.spec.sites[].name")
+    check_unique([site.cosigner_name for site in sites], "genesis.spec.sites[].cosignerName")
     pems = [site.tls_certificate_pem for site in sites]
-    _check_unique(pems, "genesis.spec.sites[].tlsCertificatePem")
-    _check_unique(genesis.root_keys, "genesis.spec.rootKeys")
-    _check_unique([task.name for task in genesis.tasks], "genesis.spec.tasks[].name")
+    check_unique(pems, "genesis.spec.sites[].tlsCertificatePem")
+    check_unique(genesis.root_keys, "genesis.spec.rootKeys")
+    check_unique([task.name for task in genesis.tasks], "genesis.spec.tasks[].name")
     people = genesis.contributors
-    _check_unique([one.public_key for one in people], "genesis.spec.contributors[].publicKey")
+    check_unique([one.public_key for one in people], "genesis.spec.contributors[].publicKey")
     if genesis.root_threshold > len(genesis.root_keys):
         hint = "choose at most the number of root keys"
         raise PeerError("GENESIS_RANGE", hint, field="genesis.spec.rootThreshold")
     if genesis.consensus.leaders_per_round > len(sites):
         hint = "choose at most the number of sites"
         raise PeerError("GENESIS_RANGE", hint, field="genesis.spec.consensus.leadersPerRound")
-
-
-def _check_unique(values: list[T] | tuple[T, ...], place: str) -> None:
-    if len(dict.fromkeys(values)) != len(values):
-        raise PeerError("GENESIS_DUPLICATE", "each of these stands once", field=place)

@@ -5,7 +5,7 @@ repeated.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from seawall.crypto.signing import check_public_key
@@ -121,3 +121,9 @@ def read_hexadecimal(value: JsonValue, place: str, size_bytes: int) -> bytes:
     if len(digits) != 2 * size_bytes:
         raise PeerError("GENESIS_TEXT", f"give {size_bytes} bytes in hex", field=place)
     return bytes.fromhex(digits)
+
+
+def check_unique(values: Sequence[object], place: str) -> None:
+    """Refuse values of which one stands twice: GENESIS_DUPLICATE."""
+    if len(dict.fromkeys(values)) != len(values):
+        raise PeerError("GENESIS_DUPLICATE", "each of these stands once", field=place)

@@ -110,7 +110,8 @@ class SiteChannels:
             site: index of the own site.
             tls: private key and certificate of the own site, PEM.
             local: the in-process server of each role that this process serves.
-            addresses: host:port of roles of the own site that other processes serve.
+            addresses: host:port of roles of the own site that other processes serve; they win
+                over those in genesis.
 
         """
         self._genesis = genesis
@@ -118,7 +119,7 @@ class SiteChannels:
         self._tls = tls
         self._local = local
         self._addresses = dict(addresses or {})
-        self._channels: dict[tuple[str, int], grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, int, str], grpc.aio.Channel] = {}
 
     def to(self, role: str, site: int | None = None) -> grpc.aio.Channel:
         """Return a channel to `role` at `site`, the own site by default.
@@ -131,16 +132,18 @@ class SiteChannels:
         if not 0 <= target < len(self._genesis.sites):
             raise LocalError("RPC_SITE", "choose a site of genesis", field="site")
         own = target == self._site
+        member = self._genesis.sites[target]
+        address = member.peer_address_of(role)
+        if own:
+            address = self._addresses.get(role, address)
         lane = role if own or role == "consensus" else "bulk"
-        channel = self._channels.get((lane, target))
+        channel = self._channels.get((lane, target, address))
         if channel is None:
             if own and role in self._local:
                 channel = self._local[role].channel()
             else:
-                address = self._addresses.get(role) if own else None
-                member = self._genesis.sites[target]
                 channel = peer_channel(member, *self._tls, address=address)
-            self._channels[lane, target] = channel
+            self._channels[lane, target, address] = channel
         return channel
 
     async def close(self) -> None:

@@ -257,7 +257,7 @@ class Town:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def dial(self, site: GenesisSite, address: str | None) -> grpc.aio.Channel:
+    def dial(self, site: GenesisSite, address: str) -> grpc.aio.Channel:
         """Return a channel to a scripted site."""
         del address
         return self.sites[int(site.name.removeprefix("site-"))].server.channel()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from seawall.crypto.signing import SigningKey
 from seawall.domain.cut import CutPolicy
 from seawall.domain.genesis import (
+    SITE_ROLES,
     Contributor,
     Genesis,
     GenesisSite,
+    RoleAddress,
     RuleSpec,
     Task,
     TensorSpec,
@@ -81,6 +84,36 @@ def test_a_genesis_round_trips_and_its_hash_is_the_origin() -> None:
     assert canonical(parse_canonical(data, size_max=1 << 20)) == data
 
 
+def test_the_origin_of_a_genesis_without_roles_of_their_own_stays() -> None:
+    data = form.encode(GENESIS)
+    assert b"roleAddresses" not in data
+    assert form.origin(data) == "seawall/e45c0c7578244e93"
+
+
+def test_roles_with_addresses_of_their_own_round_trip() -> None:
+    first, *others = GENESIS.sites
+    split = msgspec.structs.replace(
+        first,
+        role_addresses=(
+            RoleAddress("consensus", "10.0.1.0:4001", "10.0.1.0:4000"),
+            RoleAddress("ledger", "10.0.2.0:4001", "[::2]:4000"),
+        ),
+    )
+    genesis = replace(GENESIS, sites=(split, *others))
+    data = form.encode(genesis)
+    assert form.decode(data) == genesis
+    assert form.origin(data) != form.origin(form.encode(GENESIS))
+    assert [split.peer_address_of(role) for role in SITE_ROLES] == [
+        "10.0.0.0:4001",
+        "10.0.1.0:4001",
+        "10.0.0.0:4001",
+        "10.0.0.0:4001",
+        "10.0.2.0:4001",
+    ]
+    assert split.client_address_of("ledger") == "[::2]:4000"
+    assert split.client_address_of("integrity") == "[::1]:4000"
+
+
 def test_every_member_of_a_task_can_be_read_by_others() -> None:
     tree = form.task_tree(GENESIS.tasks[0])
     assert tree["cut"] == {
@@ -121,6 +154,10 @@ def at(path: str, value: object) -> Callable[[dict[str, Any]], object]:
 
 
 LOW_ORDER = "01" + "00" * 31
+ADDRESSES = [
+    {"role": role, "peerAddress": f"{role}:2", "clientAddress": f"{role}:1"}
+    for role in ("consensus", "ledger")
+]
 
 FAULTS = [
     ("formatVersion", 2, "GENESIS_VERSION", "formatVersion"),
@@ -144,6 +181,37 @@ FAULTS = [
     ("sites.1.peerAddress", "host:65536", "GENESIS_RANGE", "sites[1].peerAddress"),
     ("sites.1.name", "site-0", "GENESIS_DUPLICATE", "sites[].name"),
     ("sites.1.extra", 1, "GENESIS_UNKNOWN", "sites[1]"),
+    ("sites.1.roleAddresses", ADDRESSES, None, ""),
+    ("sites.1.roleAddresses", [], "GENESIS_COUNT", "sites[1].roleAddresses"),
+    ("sites.1.roleAddresses", ADDRESSES * 3, "GENESIS_COUNT", "sites[1].roleAddresses"),
+    ("sites.1.roleAddresses", {}, "GENESIS_TYPE", "sites[1].roleAddresses"),
+    ("sites.1.roleAddresses", ADDRESSES[:1] * 2, "GENESIS_DUPLICATE", "sites[1].roleAddresses"),
+    ("sites.1.roleAddresses", ADDRESSES[::-1], "GENESIS_ORDER", "sites[1].roleAddresses"),
+    ("sites.1.roleAddresses", [1], "GENESIS_TYPE", "sites[1].roleAddresses[0]"),
+    (
+        "sites.1.roleAddresses",
+        [ADDRESSES[0], {**ADDRESSES[1], "role": "chaos"}],
+        "GENESIS_TEXT",
+        "sites[1].roleAddresses[1].role",
+    ),
+    (
+        "sites.1.roleAddresses",
+        [{**ADDRESSES[0], "peerAddress": "host:0"}],
+        "GENESIS_RANGE",
+        "sites[1].roleAddresses[0].peerAddress",
+    ),
+    (
+        "sites.1.roleAddresses",
+        [{**ADDRESSES[0], "clientAddress": "host"}],
+        "GENESIS_TEXT",
+        "sites[1].roleAddresses[0].clientAddress",
+    ),
+    (
+        "sites.1.roleAddresses",
+        [{**ADDRESSES[0], "extra": 1}],
+        "GENESIS_UNKNOWN",
+        "sites[1].roleAddresses[0]",
+    ),
     ("consensus.protocol", "Sync", "GENESIS_TEXT", "consensus.protocol"),
     ("consensus.waveLength", 2, "GENESIS_RANGE", "consensus.waveLength"),
     ("consensus.finalityDelay", 3, None, ""),

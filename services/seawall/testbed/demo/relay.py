@@ -55,7 +55,7 @@ class TamperingRelay:
         if self._channel is not None:
             await self._channel.close()
 
-    def dial(self, site: GenesisSite, address: str | None) -> grpc.aio.Channel:
+    def dial(self, site: GenesisSite, address: str) -> grpc.aio.Channel:
         """Return a channel that leads through the relay, whatever the site."""
         del site, address
         target = f"127.0.0.1:{self._port}"
