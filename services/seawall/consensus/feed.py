@@ -22,6 +22,7 @@ from seawall.consensus.messages import encode_checkpoint, encode_commit
 from seawall.domain.commit import CertifiedCheckpoint, Commit
 from seawall.errors import OperationalError, PeerError
 from seawall.runtime import status
+from seawall.runtime.fragments import pieces
 from seawall.runtime.service import CrashPoints
 from seawall.telemetry.logs import Log
 
@@ -144,7 +145,8 @@ class LedgerFeed:
                 commit = self._commit(position)
                 if commit is None:
                     return
-                yield ledger_pb2.AppendRequest(commit=encode_commit(commit))
+                for piece in pieces(ledger_pb2.AppendRequest(commit=encode_commit(commit))):
+                    yield piece
                 self._crash_points.reach("host.after_deliver")
             while self._certificates and self._certificates[0].index <= position:
                 certificate = encode_checkpoint(self._certificates.popleft())

@@ -90,6 +90,7 @@ class ConsensusHost:
         self._room: dict[Link, asyncio.Semaphore] = {}
         self._thread: CoreThread | None = None
         self._feed: LedgerFeed | None = None
+        self._count_links()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -201,6 +202,7 @@ class ConsensusHost:
             old.end(OperationalError("LINK_REPLACED", "the peer opened a newer link"))
             self._push(PeerDown(link.peer))
         self.log.info("link_up", peer=link.peer)
+        self._count_links()
         self._push(PeerUp(link.peer))
 
     def down(self, link: Link) -> None:
@@ -209,7 +211,11 @@ class ConsensusHost:
         if self.links.get(link.peer) is link:
             del self.links[link.peer]
             self.log.info("link_down", peer=link.peer)
+            self._count_links()
             self._push(PeerDown(link.peer))
+
+    def _count_links(self) -> None:
+        self.reporting.links(len(self.links), self.context.committee.size - 1)
 
     async def receive(self, link: Link, message: PeerMessage) -> None:
         """Take a message to the replica; waits while too many of this peer are there."""

@@ -67,6 +67,11 @@ class Reporting:
         """Say how many updates wait for delivery."""
         self._metrics.mempool.set(updates)
 
+    def links(self, up: int, others: int) -> None:
+        """Say how many links to other validators work, of how many."""
+        self._metrics.validators.labels(state="connected").set(up)
+        self._metrics.validators.labels(state="disconnected").set(others - up)
+
     def peer_fault(self, peer: int, fault: PeerError) -> None:
         """Report that a peer sent something bad."""
         self._metrics.byzantine_evidence.labels(kind="garbage").inc()
@@ -111,6 +116,7 @@ class Reporting:
         match observation.name:
             case "round_advanced":
                 self._metrics.round.set(int(fields["round"]))
+                self._metrics.timeout.set(int(fields["timeout_us"]) / 1e6)
             case "block_proposed":
                 self._proposed[int(fields["round"])] = self._clock.elapsed_us()
                 if len(self._proposed) > PROPOSED_MAX:

@@ -27,6 +27,7 @@ from seawall.ledger.pipeline import Pipeline
 from seawall.ledger.reading import LogReader, Page
 from seawall.ledger.receipts import Pending, Receipts
 from seawall.ledger.refusals import refusal as refusal_of
+from seawall.runtime.fragments import whole
 from seawall.runtime.status import AnyContext, abort, refusal
 
 JUDGE_ITEMS_MAX: Final = 1024
@@ -69,7 +70,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             pipeline: Pipeline[pb.AppendRequest, Position | None] = Pipeline(
                 self._running(), self._append, self._settings.commits_in_flight_max
             )
-            async for position in pipeline.run(request_iterator):
+            async for position in pipeline.run(whole(request_iterator)):
                 if position is not None:
                     yield _rooted(position)
         except SeawallError as error:
@@ -281,9 +282,9 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
 
     async def _append(self, request: pb.AppendRequest) -> Position | None:
         """Append one commit or certificate."""
-        if request.WhichOneof("kind") == "commit":
-            return await self._appender.append(_delivery(request.commit))
-        return await self._appender.append(_certificate(request.certificate))
+        is_commit = request.WhichOneof("kind") == "commit"
+        content = _delivery(request.commit) if is_commit else _certificate(request.certificate)
+        return await self._appender.append(content)
 
     async def _put(self, request: pb.PutPayloadRequest) -> pb.PutPayloadResponse:
         """Store the chunks of one message."""

@@ -105,11 +105,10 @@ class ConsensusMetrics:
         )
         self.round = self._gauge("consensus_round", "Threshold clock round.")
         self.committed_height = self._gauge("consensus_committed_height", "Last commit's index.")
-        self.batch_target = self._gauge(
-            "consensus_batch_target_transactions", "Updates that the next block may carry."
-        )
         self.timeout = self._gauge("consensus_timeout_seconds", "Current leader timeout.")
-        self.validators = self._gauge("consensus_validators", "Validators by state.", "state")
+        self.validators = self._gauge(
+            "consensus_validators", "Other validators, by state of the link to them.", "state"
+        )
         self.mempool = self._gauge("mempool_transactions", "Updates that wait for delivery.")
 
     def _seconds(self, name: str, text: str) -> Histogram:

@@ -99,6 +99,16 @@ async def test_a_site_that_lost_its_disk_never_signs_a_round_again(sites: TestSi
         for site in range(4):
             registry = group.running[site].running.context.registry
             assert not registry.get_sample_value(evidence, {"kind": "equivocation"})
+            links = [
+                registry.get_sample_value("seawall_consensus_validators", {"state": state})
+                for state in ("connected", "disconnected")
+            ]
+            assert None not in links
+            assert links[0] == len(group.running[site].running.links)
+            assert sum(count or 0 for count in links) == 3
+            timeout = registry.get_sample_value("seawall_consensus_timeout_seconds")
+            assert timeout is not None
+            assert timeout >= 0.25
 
 
 async def test_two_of_four_are_too_few_and_resume(sites: TestSites) -> None:

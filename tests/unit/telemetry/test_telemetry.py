@@ -30,7 +30,6 @@ NAMES = (
     "seawall_chaos_fault_active",
     "seawall_chaos_injections",
     "seawall_chaos_rollbacks",
-    "seawall_consensus_batch_target_transactions",
     "seawall_consensus_blocks",
     "seawall_consensus_byzantine_evidence",
     "seawall_consensus_commit_duration_seconds",

@@ -264,7 +264,8 @@ class DagEngine:
         if core.clock_moved:
             core.clock_moved = False
             self._proposer.on_clock(now_us)
-            core.effects.observe("round_advanced", round=core.clock.round)
+            timeout_us = self._proposer.timeout_us
+            core.effects.observe("round_advanced", round=core.clock.round, timeout_us=timeout_us)
 
     def _propose(self, now: Instant) -> None:
         """Make an own block: written, with all it rests on, before it is sent."""
