@@ -17,7 +17,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run a network in the background for the tests of this module."""
     directory = tmp_path_factory.mktemp("network") / "sites"
     document = answer("up", "-n", 4, "--dir", directory, "--detach", "--interval-ms", 300)
-    assert len(document["sites"]) == 4  # type: ignore[arg-type] # a JSON document
+    assert len(document["processes"]) == 4  # type: ignore[arg-type] # a JSON document
     yield directory
     seawall("down", "--dir", directory)
     assert serving(directory) == []
@@ -40,7 +40,7 @@ def test_status_shows_every_site_and_no_fork(home: Path) -> None:
     assert isinstance(sites, list)
     assert [site["up"] for site in sites] == [True] * 4
     assert document["forks"] == []
-    assert all(site["pid"] for site in sites)
+    assert [list(site["pids"]) for site in sites] == [[site["name"]] for site in sites]
 
 
 def test_a_submitted_update_has_a_receipt_that_verifies_offline(

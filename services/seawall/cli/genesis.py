@@ -24,6 +24,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contributors", type=int, default=20, help="enrolled keys (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the first model (default: 1)")
     parser.add_argument(
+        "--split", action="store_true", help="each role of each site in a process of its own"
+    )
+    parser.add_argument(
         "--interval-ms", type=int, default=1000, help="between two versions (default: 1000)"
     )
 
@@ -42,6 +45,7 @@ def plan_of(arguments: argparse.Namespace) -> NetworkPlan:
         port=arguments.port,
         contributors=arguments.contributors,
         tasks=(task,),
+        split=arguments.split,
     )
 
 

@@ -55,13 +55,15 @@ def read_events(site: Path, name: str) -> Iterator[dict[str, object]]:
             except ValueError:
                 event = {"event": line, "level": "critical"}
             if isinstance(event, dict):
-                yield {**event, "site": name}
+                yield {**event, "site": name, "process": path.stem}
 
 
 def line_of(event: dict[str, object]) -> str:
     """Return one event as a line: time, site, level, event, fields."""
-    known = ("time", "site", "level", "event", "origin")
+    known = ("time", "site", "process", "level", "event", "origin")
     fields = " ".join(f"{key}={value}" for key, value in event.items() if key not in known)
     time = str(event.get("time", ""))[11:23]
-    head = f"{time:<12} {event.get('site')!s:<8} {event.get('level')!s:<8} {event.get('event')}"
+    site, process = str(event.get("site")), str(event.get("process"))
+    name = site if process == "site" else f"{site}/{process}"
+    head = f"{time:<12} {name:<8} {event.get('level')!s:<8} {event.get('event')}"
     return f"{head} {fields}".rstrip()

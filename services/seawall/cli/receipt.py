@@ -15,6 +15,7 @@ from seawall.domain.genesis import Genesis
 from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.formats.genesis import GENESIS_SIZE_BYTES_MAX
 from seawall.formats.receipt import verify_receipt
+from seawall.runtime.service import LEDGER
 from seawall.runtime.status import error_from
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.observer import Observer
@@ -57,7 +58,7 @@ async def _fetch(genesis: Genesis, request: ledger_pb2.ReceiptRequest) -> bytes:
     fault: SeawallError = OperationalError("RPC_UNAVAILABLE", "no site answers")
     async with Observer(genesis) as observer:
         for site in range(len(genesis.sites)):
-            stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site))
+            stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site, LEDGER))
             try:
                 answer = await stub.Receipt(request, timeout=request.wait_ms / 1000 + 5.0)
             except grpc.aio.AioRpcError as failure:

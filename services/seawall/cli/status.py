@@ -29,14 +29,16 @@ def run(arguments: argparse.Namespace) -> int:
     genesis, origin = console.read_genesis(arguments.genesis or directory.genesis)
     views = asyncio.run(_look(genesis))
     record = None if arguments.genesis else read_run(directory.run)
-    pids = {one.name: one.pid for one in (record.processes if record else ()) if is_running(one)}
+    running = [one for one in (record.processes if record else ()) if is_running(one)]
+    pids = {
+        view.name: {one.name: one.pid for one in running if one.site == view.site} for view in views
+    }
     split = forks(views)
     document = {
         "origin": origin,
         "time": int(time.time()),
         "sites": [
-            {**msgspec.to_builtins(view), "up": view.up, "pid": pids.get(view.name)}
-            for view in views
+            {**msgspec.to_builtins(view), "up": view.up, "pids": pids[view.name]} for view in views
         ],
         "forks": split,
     }
@@ -54,7 +56,7 @@ async def _look(genesis: Genesis) -> tuple[SiteView, ...]:
 
 
 def lines_of(
-    genesis: Genesis, views: tuple[SiteView, ...], pids: dict[str, int] | None = None
+    genesis: Genesis, views: tuple[SiteView, ...], pids: dict[str, dict[str, int]] | None = None
 ) -> list[str]:
     """Return the matrix of all sites as lines of text."""
     tasks = [task.name for task in genesis.tasks]
@@ -64,7 +66,8 @@ def lines_of(
     if pids is not None:
         header.append("pid")
         rows = [
-            [*row, str(pids.get(view.name, "-"))] for row, view in zip(rows, views, strict=True)
+            [*row, ",".join(map(str, pids[view.name].values())) or "-"]
+            for row, view in zip(rows, views, strict=True)
         ]
     return console.table(header, rows)
 
@@ -73,9 +76,10 @@ def _row(view: SiteView, tasks: int) -> list[str]:
     if not view.up:
         return [view.name, view.error, *["-"] * (7 + tasks)]
     numbers = [view.round, view.height, view.certified, view.tree_size]
+    state = f"no {','.join(view.silent)}" if view.silent else "up"
     return [
         view.name,
-        "recovering" if view.recovering else "up",
+        "recovering" if view.recovering else state,
         *[str(number) for number in numbers],
         view.root[:ROOT_DIGITS],
         str(view.updates),

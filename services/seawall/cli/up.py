@@ -12,7 +12,7 @@ from seawall.cli import console, genesis
 from seawall.cli.console import Exit
 from seawall.cli.status import lines_of
 from seawall.domain.genesis import Genesis
-from seawall.errors import OperationalError
+from seawall.errors import LocalError, OperationalError
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.genesis_maker import make_network
 from seawall.testbed.observer import Observer, SiteView
@@ -40,6 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print("\n".join(genesis.lines_of(made)[:-1]))
     document, origin = console.read_genesis(directory.genesis)
+    if arguments.split and not all(site.role_addresses for site in document.sites):
+        hint = "this network was made without --split: choose another directory"
+        raise LocalError("GENESIS_PLAN", hint, field="--split")
     if arguments.detach:
         return _detach(arguments, directory, document)
     quiet = arguments.quiet or arguments.json
@@ -93,14 +96,18 @@ def _detach(arguments: argparse.Namespace, directory: NetworkDirectory, document
     command += ["--dir", str(Path(arguments.dir).resolve())]
     process = run_detached(command, directory.supervisor_log)
     views = asyncio.run(_all_ready(document))
-    if process.poll() is not None or not all(view.up for view in views):
+    if process.poll() is not None or not all(_answers(view) for view in views):
         hint = f"not every site answers: see {directory.supervisor_log} and seawall logs"
         raise OperationalError("SITE_START", hint)
     record = read_run(directory.run)
     pids = {} if record is None else {one.name: one.pid for one in record.processes}
     lines = [*lines_of(document, views), f"supervisor {process.pid}; seawall down ends it"]
-    console.emit(arguments, {"supervisor": process.pid, "sites": pids}, lines)
+    console.emit(arguments, {"supervisor": process.pid, "processes": pids}, lines)
     return Exit.OK
+
+
+def _answers(view: SiteView) -> bool:
+    return view.up and not view.silent
 
 
 async def _all_ready(document: Genesis) -> tuple[SiteView, ...]:
@@ -108,7 +115,7 @@ async def _all_ready(document: Genesis) -> tuple[SiteView, ...]:
     async with Observer(document) as observer:
         while True:
             views = await observer.look()
-            ready = all(view.up and view.certified for view in views)
+            ready = all(_answers(view) and view.certified for view in views)
             if ready or time.monotonic() > limit:
                 return views
             await asyncio.sleep(0.2)

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -83,3 +83,13 @@ class Health:
             self._log.warning("disk_refuses_writes", reason=fault.strerror)
             return False
         return True
+
+
+async def is_serving(channel: grpc.aio.Channel, name: str, *, seconds: float) -> bool:
+    """Say whether a process answers that this service of it is serving, within a time."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    try:
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=seconds)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(answer.status == _SERVING)

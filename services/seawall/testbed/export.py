@@ -20,6 +20,7 @@ from seawall.domain.genesis import Genesis
 from seawall.errors import OperationalError
 from seawall.formats.checkpoint import parse_body
 from seawall.formats.signed_note import parse
+from seawall.runtime.service import LEDGER
 from seawall.runtime.status import error_from
 from seawall.testbed.observer import Observer
 
@@ -44,7 +45,7 @@ async def export_ledger(observer: Observer, site: int, path: Path) -> Exported:
         OperationalError: RPC_*, or LEDGER_EMPTY before the first checkpoint.
 
     """
-    stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site))
+    stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site, LEDGER))
     try:
         async with asyncio.timeout(EXPORT_SECONDS_MAX):
             answer = await stub.Checkpoint(ledger_pb2.CheckpointRequest())
@@ -120,7 +121,7 @@ async def _export_payload(
 
 async def _payload_at(observer: Observer, site: int, digest: bytes) -> bytes | None:
     """Return a payload from one site, or None when it has not got it."""
-    stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site))
+    stub: Any = ledger_pb2_grpc.LedgerServiceStub(observer.channel(site, LEDGER))
     try:
         async with asyncio.timeout(PAYLOAD_SECONDS_MAX):
             request = ledger_pb2.GetPayloadRequest(payload_digest=digest)

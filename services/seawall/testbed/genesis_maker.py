@@ -13,7 +13,7 @@ from typing import Final
 
 from seawall.config import PORTS_PER_SITE
 from seawall.crypto.signing import SigningKey
-from seawall.domain.genesis import Contributor, Genesis, GenesisSite
+from seawall.domain.genesis import SITE_ROLES, Contributor, Genesis, GenesisSite, RoleAddress
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError
 from seawall.formats import genesis as genesis_format
@@ -26,6 +26,7 @@ from seawall.runtime.keys import (
     write_site_secrets,
 )
 from seawall.runtime.locks import write_durably
+from seawall.runtime.service import ROLES
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.tasks import PlannedTask, digits_task
 
@@ -54,6 +55,7 @@ class NetworkPlan:
         tasks: the tasks; the digits task alone when empty.
         consensus: protocol parameters.
         admission: limits on updates.
+        split: give each role of each site ports and settings of its own, for a process of its own.
 
     """
 
@@ -67,6 +69,7 @@ class NetworkPlan:
     tasks: tuple[PlannedTask, ...] = ()
     consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
     admission: AdmissionParameters = field(default_factory=AdmissionParameters)
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +101,15 @@ def make_network(
         raise LocalError(
             "GENESIS_EXISTS", f"{directory.genesis} is there: choose another directory"
         )
-    stakes = plan.stakes or (1,) * plan.sites
-    if plan.sites < 1 or len(stakes) != plan.sites:
+    if plan.sites < 1 or len(plan.stakes or (1,) * plan.sites) != plan.sites:
         raise LocalError("GENESIS_PLAN", "give one stake for each of at least one site")
-    ports = site_ports(plan)
+    ports = process_ports(plan)
+    each = len(ports) // plan.sites
     log_seed = entropy(SEED_BYTES)
     sites = tuple(
-        _make_site(directory, plan, index, (stakes[index], ports[index]), log_seed, entropy)
+        _make_site(
+            directory, plan, index, ports[index * each : (index + 1) * each], log_seed, entropy
+        )
         for index in range(plan.sites)
     )
     root_keys = tuple(
@@ -135,26 +140,27 @@ def make_network(
     return MadeNetwork(directory=directory, genesis=genesis, origin=genesis_format.origin(data))
 
 
-def site_ports(plan: NetworkPlan) -> tuple[int, ...]:
-    """Return one base port for each site.
+def process_ports(plan: NetworkPlan) -> tuple[int, ...]:
+    """Return one base port for each process, those of the first site first.
 
     Raises:
         LocalError: GENESIS_PLAN when there are not enough ports.
 
     """
+    count = plan.sites * (len(ROLES) if plan.split else 1)
     if plan.port is not None:
-        last = plan.port + PORTS_PER_SITE * plan.sites
+        last = plan.port + PORTS_PER_SITE * count
         if plan.port < 1 or last > 1 << 16:
             raise LocalError("GENESIS_PLAN", "choose a lower port", field="port")
         return tuple(range(plan.port, last, PORTS_PER_SITE))
     bases: list[int] = []
     # From a place of one's own, or networks made at one time would find the same free ports.
     every = range(PORTS_FROM, PORTS_TO, PORTS_PER_SITE)
-    first = os.getpid() * plan.sites % len(every)
+    first = os.getpid() * count % len(every)
     for base in (*every[first:], *every[:first]):
         if all(_is_free(plan.host, base + offset) for offset in range(PORTS_PER_SITE)):
             bases.append(base)
-        if len(bases) == plan.sites:
+        if len(bases) == count:
             return tuple(bases)
     raise LocalError("GENESIS_PLAN", "too few ports are free: name one yourself", field="port")
 
@@ -179,13 +185,12 @@ def _make_site(
     directory: NetworkDirectory,
     plan: NetworkPlan,
     index: int,
-    stake_and_port: tuple[int, int],
+    ports: Sequence[int],
     log_seed: bytes,
     entropy: Callable[[int], bytes],
 ) -> GenesisSite:
     """Write keys, certificate and settings of one site; return how it stands in genesis."""
     name = f"site-{index}"
-    stake, port = stake_and_port
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     hosts = tuple(dict.fromkeys((plan.host, "127.0.0.1")))
     tls = make_certificate(name, hosts, not_before=yesterday)
@@ -195,27 +200,41 @@ def _make_site(
         LOG_KEY: log_seed,
     }
     write_site_secrets(directory.keys(name), seeds, *tls)
-    write_settings(
-        directory.settings(name),
-        [
-            ("site", index),
-            ("genesis", "../genesis.json"),
-            ("data_dir", "data"),
-            ("keys_dir", "keys"),
-            ("host", plan.host),
-            ("port", port),
-        ],
-    )
+    shared: list[tuple[str, str | int | list[str]]] = [
+        ("site", index),
+        ("genesis", "../genesis.json"),
+        ("data_dir", "data"),
+        ("keys_dir", "keys"),
+        ("host", plan.host),
+    ]
+    if plan.split:
+        for role, port in zip(ROLES, ports, strict=True):
+            members = [*shared, ("port", port), ("roles", [role])]
+            write_settings(directory.settings(name, role), members)
+    else:
+        write_settings(directory.settings(name), [*shared, ("port", ports[0])])
     return GenesisSite(
         name=name,
         zone="local",
-        stake=stake,
+        stake=plan.stakes[index] if plan.stakes else 1,
         consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
         cosigner_name=f"{plan.chain}.seawall.internal/{name}",
         cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
         tls_certificate_pem=tls[1].decode(),
-        peer_address=f"{plan.host}:{port + 1}",
-        client_address=f"{plan.host}:{port}",
+        peer_address=f"{plan.host}:{ports[0] + 1}",
+        client_address=f"{plan.host}:{ports[0]}",
+        role_addresses=_role_addresses(plan, ports),
+    )
+
+
+def _role_addresses(plan: NetworkPlan, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
+    """Return where each role of a site is: none of its own unless the site is split."""
+    if not plan.split:
+        return ()
+    port_of = dict(zip(ROLES, ports, strict=True))
+    return tuple(
+        RoleAddress(role, f"{plan.host}:{port_of[role] + 1}", f"{plan.host}:{port_of[role]}")
+        for role in SITE_ROLES
     )
 
 

@@ -17,6 +17,8 @@ from seawall.api.v1 import (
 )
 from seawall.domain.genesis import Genesis
 from seawall.runtime.channels import client_channel
+from seawall.runtime.health import is_serving
+from seawall.runtime.service import CONSENSUS, LEDGER, ROLES
 from seawall.runtime.status import error_from
 
 PROBE_SECONDS_MAX: Final = 2.0
@@ -27,7 +29,8 @@ class SiteView(msgspec.Struct, frozen=True, rename="camel"):
 
     `height` is its last commit, `certified` the last one under a checkpoint of quorum stake;
     `root` (hex) is that of its tree of `tree_size` entries; `versions` are the usable heads of
-    the tasks, in the order of genesis; `connected` are the sites with a working link.
+    the tasks, in the order of genesis; `connected` are the sites with a working link. `silent`
+    are its roles in other processes than ledger and consensus that are not ready, or not there.
     """
 
     site: int
@@ -42,6 +45,7 @@ class SiteView(msgspec.Struct, frozen=True, rename="camel"):
     versions: tuple[int, ...] = ()
     connected: tuple[int, ...] = ()
     recovering: bool = False
+    silent: tuple[str, ...] = ()
 
     @property
     def up(self) -> bool:
@@ -55,11 +59,15 @@ class Observer:
     def __init__(self, genesis: Genesis) -> None:
         """Dial nobody yet."""
         self._genesis = genesis
-        self._channels: list[grpc.aio.Channel] = []
+        self._channels: dict[tuple[int, str], grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
         """Open the channels; sites may come and go."""
-        self._channels = [client_channel(site) for site in self._genesis.sites]
+        for index, site in enumerate(self._genesis.sites):
+            for role in ROLES:
+                address = site.client_address_of(role)
+                if (index, address) not in self._channels:
+                    self._channels[index, address] = client_channel(site, address=address)
         return self
 
     async def __aexit__(
@@ -69,28 +77,28 @@ class Observer:
         trace: TracebackType | None,
     ) -> None:
         """Close the channels."""
-        for channel in self._channels:
+        for channel in self._channels.values():
             await channel.close()
 
-    def channel(self, site: int) -> grpc.aio.Channel:
-        """Return the channel to a site's client port."""
-        return self._channels[site]
+    def channel(self, site: int, role: str) -> grpc.aio.Channel:
+        """Return the channel to the client port of a site's role."""
+        return self._channels[site, self._genesis.sites[site].client_address_of(role)]
 
     async def look(self) -> tuple[SiteView, ...]:
         """Return what every site says now; waits for the slowest, at most two seconds."""
-        views = [self._ask(index) for index in range(len(self._channels))]
+        views = [self._ask(index) for index in range(len(self._genesis.sites))]
         return tuple(await asyncio.gather(*views))
 
     async def _ask(self, site: int) -> SiteView:
         name = self._genesis.sites[site].name
-        channel = self._channels[site]
-        consensus: Any = consensus_pb2_grpc.ConsensusServiceStub(channel)
-        ledger: Any = ledger_pb2_grpc.LedgerServiceStub(channel)
+        consensus: Any = consensus_pb2_grpc.ConsensusServiceStub(self.channel(site, CONSENSUS))
+        ledger: Any = ledger_pb2_grpc.LedgerServiceStub(self.channel(site, LEDGER))
         try:
             async with asyncio.timeout(PROBE_SECONDS_MAX):
-                replica, log = await asyncio.gather(
+                replica, log, silent = await asyncio.gather(
                     consensus.ConsensusStatus(consensus_pb2.ConsensusStatusRequest()),
                     ledger.LedgerStatus(ledger_pb2.LedgerStatusRequest()),
+                    self._silent(site),
                 )
         except grpc.aio.AioRpcError as failure:
             return SiteView(site=site, name=name, error=error_from(failure).code)
@@ -108,7 +116,17 @@ class Observer:
             versions=tuple(log.versions),
             connected=tuple(replica.connected),
             recovering=replica.recovering,
+            silent=silent,
         )
+
+    async def _silent(self, site: int) -> tuple[str, ...]:
+        """Return the roles that are not ready, but for those that are asked for more than that."""
+        asked = (self.channel(site, CONSENSUS), self.channel(site, LEDGER))
+        roles = [role for role in ROLES if self.channel(site, role) not in asked]
+        seconds = PROBE_SECONDS_MAX / 2
+        questions = [is_serving(self.channel(site, role), role, seconds=seconds) for role in roles]
+        answers = await asyncio.gather(*questions)
+        return tuple(role for role, there in zip(roles, answers, strict=True) if not there)
 
 
 def forks(views: Mapping[int, SiteView] | tuple[SiteView, ...]) -> tuple[tuple[str, str], ...]:

@@ -84,20 +84,27 @@ class Child:
 
 
 def plans_of(directory: NetworkDirectory, genesis: Genesis) -> tuple[ProcessPlan, ...]:
-    """Return one process for each site, with all its roles."""
+    """Return the processes of each site: one, or one for each role when genesis splits them.
+
+    A process with all roles is named like its site, one with a single role SITE/ROLE.
+    """
     plans = []
     for index, site in enumerate(genesis.sites):
-        host, _, port = site.client_address.rpartition(":")
-        plans.append(
-            ProcessPlan(
-                name=site.name,
-                site=index,
-                settings=directory.settings(site.name),
-                log=directory.log(site.name),
-                host=host,
-                port=int(port),
+        for role in ROLES if site.role_addresses else (None,):
+            address = site.client_address if role is None else site.client_address_of(role)
+            host, _, port = address.rpartition(":")
+            files = (site.name,) if role is None else (site.name, role)
+            plans.append(
+                ProcessPlan(
+                    name="/".join(files),
+                    site=index,
+                    settings=directory.settings(*files),
+                    log=directory.log(*files),
+                    host=host,
+                    port=int(port),
+                    roles=ROLES if role is None else (role,),
+                )
             )
-        )
     return tuple(plans)
 
 

@@ -9,7 +9,10 @@ from seawall.errors import LocalError
 from seawall.formats import genesis as genesis_format
 from seawall.formats.task_payload import Layout, payload_digest
 from seawall.runtime.keys import read_key, read_site_secrets
-from seawall.testbed.genesis_maker import ROOT_OWNER, NetworkPlan, make_network, site_ports
+from seawall.runtime.service import ROLES
+from seawall.testbed.directory import NetworkDirectory
+from seawall.testbed.genesis_maker import ROOT_OWNER, NetworkPlan, make_network, process_ports
+from seawall.testbed.supervisor import plans_of
 from seawall.testbed.tasks import digits_task, wide_task
 
 
@@ -34,6 +37,44 @@ def test_everything_that_sites_need_is_written(tmp_path: Path) -> None:
         key = read_key(tmp_path / "contributors" / f"{person.name}.key")
         assert key.public == person.public_key
     assert [one.name for one in genesis.contributors if "root" in one.roles] == [ROOT_OWNER]
+
+
+def test_each_role_of_a_split_site_has_ports_and_settings_of_its_own(tmp_path: Path) -> None:
+    make(tmp_path, sites=2, split=True)
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    ports = []
+    for index, site in enumerate(genesis.sites):
+        assert not (tmp_path / site.name / "site.toml").exists()
+        for role in ROLES:
+            config = load(tmp_path / site.name / f"{role}.toml")
+            assert (config.site, config.roles) == (index, (role,))
+            assert config.data_dir == tmp_path / site.name / "data"
+            assert site.client_address_of(role) == f"127.0.0.1:{config.port}"
+            assert site.peer_address_of(role) == f"127.0.0.1:{config.port + 1}"
+            read_site_secrets(config.keys_dir, genesis, index)
+            ports.append(config.port)
+    assert ports == list(range(21_000, 21_040, 4))
+
+
+def test_a_split_site_has_one_process_for_each_role_the_ledger_first(tmp_path: Path) -> None:
+    make(tmp_path / "split", sites=2, split=True)
+    make(tmp_path / "whole", sites=2)
+    plans = {}
+    for name in ("split", "whole"):
+        home = NetworkDirectory(tmp_path / name)
+        plans[name] = plans_of(home, genesis_format.decode(home.genesis.read_bytes()))
+    assert [(plan.name, plan.roles) for plan in plans["whole"]] == [
+        ("site-0", ROLES),
+        ("site-1", ROLES),
+    ]
+    assert [plan.name for plan in plans["split"]] == [
+        f"site-{index}/{role}" for index in range(2) for role in ROLES
+    ]
+    for plan in plans["split"]:
+        config = load(plan.settings)
+        assert (plan.port, plan.site, plan.roles) == (config.port, config.site, config.roles)
+    assert plans["split"][0].roles == ("ledger",)
+    assert len({plan.log for plan in plans["split"]}) == 2 * len(ROLES)
 
 
 def test_secrets_are_their_owners_alone(tmp_path: Path) -> None:
@@ -78,11 +119,11 @@ def test_stakes_are_kept(tmp_path: Path) -> None:
 
 def test_ports_beyond_the_last_are_refused() -> None:
     with pytest.raises(LocalError, match="GENESIS_PLAN in port"):
-        site_ports(NetworkPlan(sites=4, port=65_530))
+        process_ports(NetworkPlan(sites=4, port=65_530))
 
 
 def test_free_ports_do_not_overlap() -> None:
-    ports = site_ports(NetworkPlan(sites=5))
+    ports = process_ports(NetworkPlan(sites=5))
     assert all(later - earlier >= 4 for earlier, later in pairwise(ports))
 
 

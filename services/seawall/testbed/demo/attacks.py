@@ -11,6 +11,7 @@ from seawall.client import AsyncClient
 from seawall.crypto.signing import SigningKey, key_id
 from seawall.errors import SeawallError
 from seawall.formats.oms import CHUNK_SIZE
+from seawall.runtime.service import INGESTION
 from seawall.testbed.demo import bad_input, messages, wire
 from seawall.testbed.demo.bad_input import Material
 from seawall.testbed.demo.field import Entries, Field
@@ -87,7 +88,7 @@ async def _bad_input(field: Field, attack: Attack) -> list[Outcome]:
     ):
         material = await _material(field, attack, sdk)
         cases = bad_input.cases_of(attack.kind, material)
-        channel = field.observer.channel(attack.site)
+        channel = field.observer.channel(attack.site, INGESTION)
         answers = await wire.submit(channel, [case.update for case in cases])
     for case in cases:
         if case.code != wire.COMMITTED:
@@ -139,7 +140,9 @@ async def _equivocate(field: Field, attack: Attack) -> list[Outcome]:
                 )
                 for _ in range(2)
             ]
-            channels = [field.observer.channel(site) for site in (attack.site, attack.other)]
+            channels = [
+                field.observer.channel(site, INGESTION) for site in (attack.site, attack.other)
+            ]
             answers = await asyncio.gather(
                 *(wire.submit(c, [one]) for c, one in zip(channels, pair, strict=True))
             )
