@@ -4,7 +4,7 @@ genesis.json                what all sites agree on
 payloads/<digest>           base models of the tasks, safetensors, named by their digest in hex
 keys/root-<i>.key           offline keys that may later enrol and revoke
 contributors/<name>.key     one seed for each contributor
-<site>/site.toml            settings of a site's process
+<site>/<process>.toml       settings of a process: `site`, or a role where sites are split
 <site>/keys                 its private keys
 <site>/data                 its data directories
 <site>/<process>.log        what its processes log
