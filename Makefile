@@ -17,8 +17,6 @@ SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 
-SEARCHES := tests/model/test_search.py
-
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard proto/seawall/api/v1/*.proto)
 # Generated: stamps under the environment say how far its set-up has come.
@@ -73,10 +71,8 @@ ifdef TEST_FLAGS
 	@echo "test: pytest $(TEST_FLAGS), no coverage gates for a selection of tests"
 	@$(BIN)/python -m pytest $(TEST_FLAGS)
 else
-	@echo "test: pytest with branch coverage"
-	@$(BIN)/python -m pytest --cov --cov-report= --ignore=$(SEARCHES)
-	@echo "test: searches of small models, without coverage, which would slow them threefold"
-	@$(BIN)/python -m pytest $(SEARCHES)
+	@echo "test: pytest with branch coverage, in two halves"
+	@$(BIN)/python tools/run_tests.py
 	@echo "test: coverage gates"
 	@$(BIN)/python tools/coverage_gates.py
 endif
