@@ -74,8 +74,8 @@ class Size:
 
 SIZES = (
     Size(label="1 KB", payload_bytes=1 << 10, window=256, rate_max=6000),
-    Size(label="64 KB", payload_bytes=1 << 16, window=32, rate_max=2000),
-    Size(label="1 MB", payload_bytes=1 << 20, window=4, rate_max=300),
+    Size(label="64 KB", payload_bytes=1 << 16, window=96, rate_max=2000),
+    Size(label="1 MB", payload_bytes=1 << 20, window=10, rate_max=300),
 )
 
 
