@@ -11,6 +11,7 @@ from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, types_pb2
 from seawall.client import Prepared
 from seawall.crypto.hashing import sha256
 from seawall.crypto.signing import SigningKey
+from seawall.errors import PeerError
 from seawall.formats import dsse, submission
 from seawall.formats.admission import ENVELOPE_SIZE_BYTES_MAX
 from seawall.formats.submission import Submission
@@ -100,6 +101,6 @@ def identity_of(update: Prepared) -> str:
     """Return the update id of whatever its envelope carries, empty when it carries nothing."""
     try:
         envelope = dsse.decode(update.envelope, size_max=1 << 24)
-    except Exception:  # noqa: BLE001 - it was made to be unreadable
+    except PeerError:
         return ""
     return sha256(envelope.payload).hex()
