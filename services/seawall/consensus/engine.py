@@ -161,10 +161,16 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Finality(msgspec.Struct, frozen=True):
-    """A fast-path statement about one instance (reserved until the fast path is on)."""
+    """FINAL for some updates of one batch: no later verdict can reject them.
+
+    `positions` are places within `batch`, strictly ascending; the update at position p is the
+    block's instance number `first_index` + p. `round` is the highest round accepted so far.
+    """
 
     block: Ref
-    index: int
+    batch: Batch
+    first_index: int
+    positions: tuple[int, ...]
     round: int
 
 

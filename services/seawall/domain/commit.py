@@ -1,8 +1,35 @@
 """What one committed leader adds to the total order, and its certificate."""
 
+from enum import IntEnum
+
 import msgspec
 
-from seawall.domain.block import Ref, VerifiedBlock
+from seawall.domain.block import Batch, Ref, VerifiedBlock
+
+
+class Judgement(IntEnum):
+    """What becomes of an instance: one place of an update in a block."""
+
+    ACCEPT = 1
+    REJECT = 2
+    DUPLICATE = 3
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """One judgement on some updates of one batch in a delivered block.
+
+    `positions` are places within `batch`, strictly ascending; the update at position p is the
+    block's instance number `first_index` + p. `rule` is the number of the finaliser's rule
+    (docs/protocol.md, section 6). The batch comes along, so that whoever executes a verdict needs
+    no earlier commit.
+    """
+
+    block: Ref
+    batch: Batch
+    first_index: int
+    positions: tuple[int, ...]
+    judgement: Judgement
+    rule: int
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -11,6 +38,11 @@ class Commit(msgspec.Struct, frozen=True):
     `blocks` stand in delivery order. `clock_ms` is the ledger clock: the stake-weighted median
     of the timestamps of the leader's parents, never decreasing. `digest` chains over the previous
     commit's digest, index, leader, clock and delivered digests.
+
+    `verdicts` are what the finaliser concludes with this commit, in order, mostly on blocks of
+    earlier commits; `finality_digest` (32 bytes, empty before the first) is the digest of its
+    state after them. Both follow from the commits up to this one: the commit digest leaves them
+    out, and who takes over commits computes them anew.
     """
 
     index: int
@@ -20,6 +52,8 @@ class Commit(msgspec.Struct, frozen=True):
     clock_ms: int
     gc_round: int
     blocks: tuple[VerifiedBlock, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    finality_digest: bytes = b""
 
 
 class CommitSummary(msgspec.Struct, frozen=True):
