@@ -10,8 +10,8 @@ class ConsensusParameters:
     `protocol` names the engine: `sync` (w = 3, leaders from a permutation) or `async` (w = 4 or
     5, leaders from the common coin). `wave_length` is w; `leaders_per_round` l; `accept_window` W
     and `finality_delay` D belong to the fast path. Without `fast_path` an update is accepted
-    where a commit delivers it. Durations are milliseconds. `round_delay_ms_min` paces a busy replica,
-    `round_delay_ms_idle` one that has nothing to say.
+    where a commit delivers it. Durations are milliseconds. `round_delay_ms_min` paces a busy
+    replica, `round_delay_ms_idle` one that has nothing to say.
     """
 
     protocol: str = "sync"
