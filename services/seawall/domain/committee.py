@@ -28,12 +28,27 @@ class Member(msgspec.Struct, frozen=True):
     cosigner_key: bytes
 
 
+class CoinKeys(msgspec.Struct, frozen=True):
+    """Public keys of the common coin: points in G2, 96 bytes each.
+
+    `threshold` shares make a coin; `share_keys` are those of the members in their order.
+    """
+
+    threshold: int
+    group_key: bytes
+    share_keys: tuple[bytes, ...]
+
+
 class Committee(msgspec.Struct, frozen=True):
-    """The validators of one epoch with their stakes; member i has index i."""
+    """The validators of one epoch with their stakes; member i has index i.
+
+    `coin` stands only where a common coin names the leaders.
+    """
 
     origin: str
     epoch: int
     members: tuple[Member, ...]
+    coin: CoinKeys | None = None
 
     @property
     def size(self) -> int:
