@@ -195,11 +195,15 @@ class Output(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who a replica is: its index in the committee and the two keys that it signs with."""
+    """Who a replica is: its index in the committee and the keys that it signs with.
+
+    `coin_secret` is its share of the common coin's key (32 bytes), empty without a coin.
+    """
 
     index: int
     consensus_key: SigningKey
     cosigner_key: SigningKey
+    coin_secret: bytes = b""
 
 
 class CommitHistory(Protocol):

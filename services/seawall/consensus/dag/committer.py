@@ -26,6 +26,9 @@ from seawall.consensus.dag.store import BlockStore, Vertex
 _REMEMBERED_ROUNDS: Final = 32
 """How long it is remembered that a round had a direct decision."""
 
+_UNKNOWN: Final = -1
+"""Stands for the leaders of a round whose coin is not revealed: undecided as a whole."""
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """What became of a leader slot: committed with `leader`, or skipped when that is None."""
@@ -89,6 +92,7 @@ class Committer:
         self._slots: dict[int, list[_Slot]] = {}
         self._directly_decided: dict[int, bool] = {}
         self._dirty = False
+        self._jumped_author: int | None = None
         self.jumped_round = 0
         """Up to this round verdicts came from elsewhere: how they arose is not known."""
 
@@ -107,7 +111,7 @@ class Committer:
     def decide(self) -> list[Verdict]:
         """Return the verdicts that have become known, in slot order without gaps, each once."""
         decided: list[Verdict] = []
-        if not self._dirty:
+        if not self._dirty or not self._resume():
             return decided
         self._decide_indirectly()
         self._dirty = False
@@ -120,19 +124,49 @@ class Committer:
         return decided
 
     def jump_behind(self, round_: int, author: int) -> None:
-        """Go on with the slot after that of a leader whose commit is known from elsewhere."""
-        leaders = self._schedule.leaders(round_)
-        assert author in leaders, "a commit's leader has a slot"
-        slot = (round_, leaders.index(author))
-        assert slot >= self.next_slot, "a slot that has a verdict keeps it"
+        """Go on with the slot after that of a leader whose commit is known from elsewhere.
+
+        Where the leader stands in its round may not be known yet. Then nothing is decided until
+        it is: shares of that round's coin stand in blocks above the round, which nobody has
+        collected yet, so it will be.
+        """
+        assert round_ >= self._next_round, "a slot that has a verdict keeps it"
+        if round_ > self._next_round:
+            self._next_round, self._next_position = round_, 0
+        self._jumped_author = author
         self.jumped_round = round_
-        self._next_round, self._next_position = slot
-        self._advance(len(leaders))
+        self._resume()
         for known in [known for known in self._slots if known < self._next_round]:
             del self._slots[known]
         for known in [known for known in self._directly_decided if known < self._next_round]:
             del self._directly_decided[known]
         self._dirty = True
+
+    def reveal(self, round_: int) -> None:
+        """Count the blocks held for a round whose leaders have just become known."""
+        for slot in self._tracked(round_):
+            for vertex in self._store.at_round(round_ + self._vote_offset):
+                self._count_vote(slot, vertex)
+            for vertex in self._store.at_round(round_ + self._decide_offset):
+                self._count_certificate(slot, vertex)
+        # What was blocked by not knowing the leaders may be decided by later rounds already.
+        self._dirty = True
+
+    def _resume(self) -> bool:
+        """Find the slot after an adopted leader; return False while its place is unknown."""
+        author = self._jumped_author
+        if author is None:
+            return True
+        leaders = self._schedule.leaders(self._next_round)
+        if leaders is None:
+            return False
+        assert author in leaders, "a commit's leader has a slot"
+        position = leaders.index(author)
+        assert position >= self._next_position, "a slot that has a verdict keeps it"
+        self._jumped_author = None
+        self._next_position = position
+        self._advance(len(leaders))
+        return True
 
     def has_clear_votes(self, round_: int) -> bool:
         """Return whether every leader of the round has votes, or blames, of stake Q."""
@@ -154,7 +188,10 @@ class Committer:
         if slots is None:
             if round_ < self._next_round:
                 return []
-            slots = [_Slot(round_, author) for author in self._schedule.leaders(round_)]
+            leaders = self._schedule.leaders(round_)
+            if leaders is None:
+                return []
+            slots = [_Slot(round_, author) for author in leaders]
             self._slots[round_] = slots
         return slots
 
@@ -216,6 +253,8 @@ class Committer:
                     if slot.verdict is None:
                         self._set(slot, _certified_in(slot, judge), direct=False)
             first = next((slot for slot in slots if not _is_skipped(slot)), None)
+            if not slots:
+                first = _Slot(round_, _UNKNOWN)
             if first is None:
                 first = anchors.get(round_ + 1)
             if first is not None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seawall.codec import encode_commit_summary, summarise
+from seawall.consensus.dag.coin import CoinBook
 from seawall.consensus.dag.committer import Committer, Verdict
 from seawall.consensus.dag.effects import Effects
 from seawall.consensus.dag.leaders import LeaderSchedule
@@ -38,10 +39,12 @@ class Core:
         committee: Committee,
         parameters: ConsensusParameters,
         schedule: LeaderSchedule,
+        coin: CoinBook | None = None,
     ) -> None:
         self.own = identity.index
         self.stakes = StakeTable(committee)
         self.schedule = schedule
+        self.coin = coin
         self.gc_depth = parameters.gc_depth
         self.effects = Effects()
         self.store = BlockStore()
@@ -152,6 +155,8 @@ class Core:
         if self.clock.on_accept(vertex.round, vertex.author_bit):
             self.clock_moved = True
         self.committer.on_accept(vertex)
+        if self.coin is not None:
+            self._collect_shares(self.coin, block.block)
         content = block.block
         if content.batches or content.transactions or content.rejects:
             self._open_payload[block.ref] = vertex
@@ -162,6 +167,14 @@ class Core:
         self.keep_latest(block)
         self.unwritten.append(block_record(block))
         return vertex
+
+    def _collect_shares(self, coin: CoinBook, block: Block) -> None:
+        """Use a block's coin shares; report those that turn out to be wrong."""
+        for round_ in coin.on_accept(block, self.committer.next_slot[0]):
+            self.committer.reveal(round_)
+        for round_, author in coin.bad:
+            self.effects.observe("bad_share", round=round_, author=author)
+        coin.bad.clear()
 
     def keep_latest(self, block: VerifiedBlock) -> None:
         """Keep every author's latest block for good: it may be all that is left of it.
@@ -265,6 +278,8 @@ class Core:
     def _collect(self) -> None:
         """Drop what the new gc round puts out of reach; prune below the certified commit."""
         gc_round = self.gc_round
+        if self.coin is not None:
+            self.coin.forget(self.committer.next_slot[0])
         if len(self.pending):
             self._accept_all(self.pending.collect(gc_round))
         again = self.payloads.dropped(gc_round)

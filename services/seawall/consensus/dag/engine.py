@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from seawall.consensus.dag.catch_up import CatchUp
+from seawall.consensus.dag.coin import CoinBook, ThresholdCoin
 from seawall.consensus.dag.core import Core
-from seawall.consensus.dag.leaders import PermutationLeaders
+from seawall.consensus.dag.leaders import CoinLeaders, PermutationLeaders
 from seawall.consensus.dag.proposer import UNHEARD, Proposer
 from seawall.consensus.dag.records import floor_record
 from seawall.consensus.dag.recovery import BASE_EVERY_GC_DEPTHS, make_base, restore
@@ -64,9 +65,8 @@ class DagEngine:
         history: CommitHistory | None = None,
     ) -> None:
         """Rebuild the state that the journal describes; see `restore` for the errors."""
-        schedule = PermutationLeaders(committee, parameters.leaders_per_round)
         self._own = identity.index
-        self._core = Core(identity, committee, parameters, schedule)
+        self._core = _core_of(identity, committee, parameters)
         restored = restore(self._core, committee, recovered)
         self._base_round = restored.base_round
         self._base_every = BASE_EVERY_GC_DEPTHS * parameters.gc_depth
@@ -298,3 +298,14 @@ class DagEngine:
         self._base_round = base.leader.round
         self._write()
         core.effects.persist.extend(make_base(core, self._proposer.own_last, self._proposer.floor))
+
+
+def _core_of(identity: Identity, committee: Committee, parameters: ConsensusParameters) -> Core:
+    """Return a fresh core; a committee with coin keys has its leaders from the coin."""
+    if committee.coin is None:
+        permutation = PermutationLeaders(committee, parameters.leaders_per_round)
+        return Core(identity, committee, parameters, permutation)
+    schedule = CoinLeaders(committee, parameters.leaders_per_round)
+    coin = ThresholdCoin(committee, identity.coin_secret)
+    book = CoinBook(coin, schedule, identity.index, parameters.wave_length)
+    return Core(identity, committee, parameters, schedule, book)

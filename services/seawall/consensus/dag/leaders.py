@@ -1,7 +1,7 @@
 """Who leads a round: the first of a stake-weighted permutation, seeded by chain, epoch and round.
 
 Everybody can compute it in advance, so it suits partial synchrony, where proposers wait for
-leaders. Under asynchrony a common coin has to take its place.
+leaders. Under asynchrony a common coin takes its place: leaders are unknown until it is revealed.
 """
 
 from typing import Final, Protocol
@@ -11,13 +11,14 @@ from seawall.domain.committee import Committee
 
 _LEADERS: Final = b"seawall/leaders/v1"
 _REMEMBERED_MAX: Final = 1024
+_SHUFFLE: Final = b"seawall/coin-leaders/v1"
 
 
 class LeaderSchedule(Protocol):
     """Names the authors of a round's leader slots."""
 
-    def leaders(self, round_: int) -> tuple[int, ...]:
-        """Return the distinct authors in slot order; the same ones every time."""
+    def leaders(self, round_: int) -> tuple[int, ...] | None:
+        """Return the distinct authors in slot order; None as long as nobody can know them."""
         ...
 
 
@@ -62,3 +63,30 @@ class PermutationLeaders:
                 place += 1
             drawn.append(left.pop(place)[0])
         return tuple(drawn)
+
+
+class CoinLeaders:
+    """Names the first of a Fisher-Yates permutation that the round's coin seeds."""
+
+    def __init__(self, committee: Committee, leaders_per_round: int) -> None:
+        self._size = committee.size
+        self._count = min(leaders_per_round, committee.size)
+        self._known: dict[int, tuple[int, ...]] = {}
+
+    def leaders(self, round_: int) -> tuple[int, ...] | None:
+        """Return the leaders of this round in slot order, once its coin is revealed."""
+        return self._known.get(round_)
+
+    def reveal(self, round_: int, coin: bytes) -> None:
+        """Draw the leaders of a round by its coin."""
+        order = list(range(self._size))
+        for place in range(self._count):
+            seed = tagged(_SHUFFLE, coin, place.to_bytes(2, "big"))
+            other = place + int.from_bytes(seed, "big") % (self._size - place)
+            order[place], order[other] = order[other], order[place]
+        self._known[round_] = tuple(order[: self._count])
+
+    def forget(self, below: int) -> None:
+        """Drop rounds that are decided."""
+        for round_ in [known for known in self._known if known < below]:
+            del self._known[round_]

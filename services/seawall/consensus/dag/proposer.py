@@ -47,7 +47,11 @@ class Proposer:
         self.floor = 0
         self._last_us: int | None = None
         self._clock_since_us = 0
-        self._initial_us = parameters.leader_timeout_ms_initial * 1000
+        # Waiting for leaders takes a timeout; waiting for authors only smooths the pace.
+        waits_for_leaders = parameters.wave_length <= _SYNCHRONOUS_WAVE
+        timeout_ms = parameters.leader_timeout_ms_initial
+        smoothing_ms = min(timeout_ms, 2 * parameters.round_delay_ms_min)
+        self._initial_us = 1000 * (timeout_ms if waits_for_leaders else smoothing_ms)
         self.timeout_us = self._initial_us
         self._judged_round = 0
         self._lag_max = parameters.gc_depth // 2
@@ -149,7 +153,7 @@ class Proposer:
             return True
         if self._parameters.wave_length > _SYNCHRONOUS_WAVE:
             return False
-        leaders = sum([1 << author for author in core.schedule.leaders(round_)])
+        leaders = sum([1 << author for author in core.schedule.leaders(round_) or ()])
         if leaders & reachable & ~present:
             return False
         return core.committer.has_clear_votes(round_ - 1)
@@ -165,7 +169,7 @@ class Proposer:
 
     def propose(self, now: Instant) -> VerifiedBlock:
         """Return the next own block, signed; its round is the clock's."""
-        core = self._core
+        core, coin = self._core, self._core.coin
         round_ = core.clock.round
         assert round_ > self.last_proposed, "one own block per round"
         batches, transactions = core.payloads.take() if self.accepts_payload() else ((), ())
@@ -181,7 +185,7 @@ class Proposer:
             rejects=(),
             # No fast-path votes yet: this site abstains from all of them.
             vote_cutoff=round_ - 1,
-            coin_shares=CoinShares(),
+            coin_shares=CoinShares() if coin is None else coin.owed(round_, core.gc_round),
             commit_votes=core.votes.take_ready(),
         )
         signed = sign_block(block, self._committee.origin, self._identity.consensus_key)

@@ -290,6 +290,7 @@ def test_votes_wait_until_the_round_is_decided_and_the_last_commit_of_it_counts(
 def test_a_vote_on_half_a_round_waits() -> None:
     core = new_core()
     schedule = core.schedule
+    assert isinstance(schedule, PermutationLeaders)
     late = schedule.leaders(5)[1]
     # The second leader of round 5 stays undecided: half of the next round does not see it.
     blocks = full_rounds(COMMITTEE, 5)
