@@ -7,11 +7,9 @@ from dataclasses import dataclass
 class ConsensusParameters:
     """All numbers that change what consensus decides or how fast it goes.
 
-    `protocol` names the engine: `sync` (w = 3, leaders from a permutation) or `async` (w = 4 or
-    5, leaders from the common coin). `wave_length` is w; `leaders_per_round` l; `accept_window` W
-    and `finality_delay` D belong to the fast path. Without `fast_path` an update is accepted
-    where a commit delivers it. Durations are milliseconds. `round_delay_ms_min` paces a busy
-    replica, `round_delay_ms_idle` one that has nothing to say.
+    `wave_length` is w; `leaders_per_round` l; `accept_window` W and `finality_delay` D belong to
+    the fast path. Durations are milliseconds. `round_delay_ms_min` paces a busy replica,
+    `round_delay_ms_idle` one that has nothing to say.
     """
 
     protocol: str = "sync"
@@ -19,7 +17,6 @@ class ConsensusParameters:
     leaders_per_round: int = 2
     accept_window: int = 1
     finality_delay: int = 3
-    fast_path: bool = False
     gc_depth: int = 60
     round_delay_ms_min: int = 25
     round_delay_ms_idle: int = 1000
