@@ -120,9 +120,11 @@ class Proposer:
         if excess > self._lag_max:
             delay_ms += delay_ms * (excess - self._lag_max) // 4
             delay_ms = min(delay_ms, parameters.leader_timeout_ms_max)
-        # Who has begun a round may have something to say and cannot say more in it: follow at once.
-        if not core.store.authors_at(round_) and not core.is_busy():
-            delay_ms = max(delay_ms, parameters.round_delay_ms_idle)
+        if not core.is_busy():
+            # Follow whoever has begun the round, but not at any pace.
+            begun = core.store.authors_at(round_)
+            idle_ms = parameters.round_delay_ms_idle
+            delay_ms = max(delay_ms, idle_ms // 2 if begun else idle_ms)
         return delay_ms * 1000
 
     def _ledger_lag(self) -> int:
