@@ -72,6 +72,7 @@ AREAS = {
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",
+    "VERDICT": "Verdicts beside a commit",
     "VERSION": "Model versions at a site",
     "WATCH": "Watching updates",
 }

@@ -24,6 +24,7 @@ from seawall.codec.domains import (
     genesis_ref,
 )
 from seawall.codec.records import RECORD_BYTES, decode_records, encode_records, record_count
+from seawall.codec.verdict import decode_verdicts, encode_verdicts
 
 __all__ = [
     "RECORD_BYTES",
@@ -35,9 +36,11 @@ __all__ = [
     "decode_block",
     "decode_commit_summary",
     "decode_records",
+    "decode_verdicts",
     "encode_block",
     "encode_commit_summary",
     "encode_records",
+    "encode_verdicts",
     "genesis_ref",
     "record_count",
     "seal_block",

@@ -81,7 +81,7 @@ def encode_block(block: Block) -> bytes:
     pieces.extend([_REF.pack(ref.round, ref.author, ref.digest) for ref in block.parents])
     for batch in block.batches:
         assert batch.site == block.author, "a block carries batches of its author only"
-        _encode_batch(batch, pieces)
+        encode_batch(batch, pieces)
     for transaction in block.transactions:
         pieces.append(_LENGTH.pack(len(transaction)))
         pieces.append(transaction)
@@ -100,7 +100,7 @@ def encode_block(block: Block) -> bytes:
     return b"".join(pieces)
 
 
-def _encode_batch(batch: Batch, pieces: list[bytes]) -> None:
+def encode_batch(batch: Batch, pieces: list[bytes]) -> None:
     """Append the bytes of one batch."""
     records = record_count(batch.records_bytes)
     certificate = batch.certificate
@@ -159,7 +159,7 @@ def decode_block(raw: bytes) -> SignedBlock:
         timestamp_ms=timestamp_ms,
         flags=_FLAGS[flags],
         parents=tuple([Ref(*fields) for fields in reader.unpack_many(_REF, parents)]),
-        batches=tuple([_decode_batch(reader, author) for _ in range(batches)]),
+        batches=tuple([decode_batch(reader, author) for _ in range(batches)]),
         transactions=tuple([_decode_transaction(reader) for _ in range(transactions)]),
         rejects=tuple([_decode_reject(reader) for _ in range(rejects)]),
         vote_cutoff=vote_cutoff,
@@ -188,7 +188,7 @@ def _check_header(header: tuple[int, ...]) -> None:
         raise PeerError("BLOCK_COIN_FIRST", "zero when there are no shares", field="coin_shares")
 
 
-def _decode_batch(reader: Reader, site: int) -> Batch:
+def decode_batch(reader: Reader, site: int) -> Batch:
     """Read one batch."""
     number, pinned_height, attestations, records = reader.unpack(_BATCH)
     if max(number, pinned_height) > INTEGER_MAX:

@@ -1,8 +1,9 @@
 """Delivered commits with their blocks, on disk: for a ledger or a peer that is behind.
 
-The frame of commit i has sequence i. Nothing here is the only copy of anything: what a crash tears
-off is delivered again by the replica, so frames are synced late, and before the journal drops
-what they came from.
+The frame of commit i has sequence i: summary, blocks, and what the finaliser says with it, if it
+says anything; each piece after its length in 4 bytes. Nothing here is the only copy of anything:
+what a crash tears off is delivered again by the replica, so frames are synced late, and before the
+journal drops what they came from.
 """
 
 from array import array
@@ -12,7 +13,14 @@ from struct import Struct
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from seawall.codec import decode_commit_summary, encode_commit_summary, summarise
+from seawall.codec import (
+    RECORD_BYTES,
+    decode_commit_summary,
+    decode_verdicts,
+    encode_commit_summary,
+    encode_verdicts,
+    summarise,
+)
 from seawall.consensus.dag.records import block_record, read_block
 from seawall.consensus.segments import SEGMENT_SIZE_BYTES_MAX, Place, SegmentedLog
 from seawall.domain.commit import Commit
@@ -20,6 +28,7 @@ from seawall.errors import PeerError
 
 if TYPE_CHECKING:
     from seawall.domain.block import VerifiedBlock
+    from seawall.domain.commit import Verdict
 
 CACHE_COMMITS_MAX: Final = 256
 CACHE_BYTES_MAX: Final = 32 << 20
@@ -131,7 +140,9 @@ class CommitLog:
 
 
 def _size(commit: Commit) -> int:
-    return sum([len(block.raw) for block in commit.blocks])
+    """Return about how many bytes a commit holds, judged updates of earlier ones included."""
+    judged = sum([len(verdict.positions) for verdict in commit.verdicts])
+    return RECORD_BYTES * judged + sum([len(block.raw) for block in commit.blocks])
 
 
 def _encode(commit: Commit) -> bytes:
@@ -139,6 +150,9 @@ def _encode(commit: Commit) -> bytes:
     pieces = [_LENGTH.pack(len(summary)), summary]
     for block in commit.blocks:
         data = block_record(block).data
+        pieces += (_LENGTH.pack(len(data)), data)
+    if commit.verdicts or commit.finality_digest:
+        data = encode_verdicts(commit.verdicts, commit.finality_digest)
         pieces += (_LENGTH.pack(len(data)), data)
     return b"".join(pieces)
 
@@ -152,9 +166,14 @@ def _decode(payload: bytes) -> Commit | None:
         offset += _LENGTH.size
         pieces.append(payload[offset : offset + size])
         offset += size
+    verdicts: tuple[Verdict, ...] = ()
+    finality_digest = b""
     try:
         summary = decode_commit_summary(pieces[0])
-        blocks: tuple[VerifiedBlock, ...] = tuple([read_block(data) for data in pieces[1:]])
+        end = 1 + len(summary.delivered)
+        blocks: tuple[VerifiedBlock, ...] = tuple([read_block(data) for data in pieces[1:end]])
+        if len(pieces) > end:
+            verdicts, finality_digest = decode_verdicts(pieces[end])
     except (PeerError, IndexError):
         return None
     return Commit(
@@ -165,4 +184,6 @@ def _decode(payload: bytes) -> Commit | None:
         clock_ms=summary.clock_ms,
         gc_round=summary.gc_round,
         blocks=blocks,
+        verdicts=verdicts,
+        finality_digest=finality_digest,
     )

@@ -18,7 +18,7 @@ from seawall.api.v1 import ledger_pb2, ledger_pb2_grpc
 from seawall.consensus.commits import CommitLog
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.engine import Rooted
-from seawall.consensus.messages import encode_checkpoint, encode_commit
+from seawall.consensus.messages import encode_checkpoint, encode_delivery
 from seawall.domain.commit import CertifiedCheckpoint, Commit
 from seawall.errors import OperationalError, PeerError
 from seawall.runtime import status
@@ -145,7 +145,7 @@ class LedgerFeed:
                 commit = self._commit(position)
                 if commit is None:
                     return
-                for piece in pieces(ledger_pb2.AppendRequest(commit=encode_commit(commit))):
+                for piece in pieces(ledger_pb2.AppendRequest(commit=encode_delivery(commit))):
                     yield piece
                 self._crash_points.reach("host.after_deliver")
             while self._certificates and self._certificates[0].index <= position:

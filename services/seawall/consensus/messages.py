@@ -27,7 +27,7 @@ from seawall.consensus.engine import (
 from seawall.consensus.verification import verify_block
 from seawall.crypto.hashing import DIGEST_BYTES
 from seawall.domain.block import Attestation, Batch, Ref, VerifiedBlock
-from seawall.domain.commit import CertifiedCheckpoint, Commit, Cosignature
+from seawall.domain.commit import CertifiedCheckpoint, Commit, Cosignature, Judgement
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import PeerError
@@ -43,6 +43,12 @@ INTEGER_MAX: Final = 2**53 - 1
 
 VERIFIED_BLOCKS_MAX: Final = 2048
 VERIFIED_BYTES_MAX: Final = 32 << 20
+
+_JUDGEMENTS: Final = {
+    Judgement.ACCEPT: types_pb2.JUDGEMENT_ACCEPT,
+    Judgement.REJECT: types_pb2.JUDGEMENT_REJECT,
+    Judgement.DUPLICATE: types_pb2.JUDGEMENT_DUPLICATE,
+}
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -113,7 +119,7 @@ def encode_ref(ref: Ref) -> types_pb2.BlockRef:
 
 
 def encode_commit(commit: Commit) -> types_pb2.Commit:
-    """Return a commit with its blocks."""
+    """Return a commit with its blocks, as other validators get it: without verdicts."""
     return types_pb2.Commit(
         index=commit.index,
         previous_digest=commit.previous_digest,
@@ -123,6 +129,32 @@ def encode_commit(commit: Commit) -> types_pb2.Commit:
         gc_round=commit.gc_round,
         blocks=_raw(commit.blocks),
     )
+
+
+def encode_delivery(commit: Commit) -> types_pb2.Commit:
+    """Return a commit as the own ledger gets it: with the verdicts that follow from it."""
+    message = encode_commit(commit)
+    message.finality_digest = commit.finality_digest
+    places: dict[Batch, int] = {}
+    for verdict in commit.verdicts:
+        batch = verdict.batch
+        place = places.setdefault(batch, len(places))
+        if place == len(message.judged_batches):
+            message.judged_batches.add(
+                site=batch.site,
+                batch_number=batch.number,
+                pinned_height=batch.pinned_height,
+                records=batch.records_bytes,
+            )
+        message.verdicts.add(
+            block=encode_ref(verdict.block),
+            batch=place,
+            first_index=verdict.first_index,
+            positions=verdict.positions,
+            judgement=_JUDGEMENTS[verdict.judgement],
+            rule=verdict.rule,
+        )
+    return message
 
 
 def encode_checkpoint(checkpoint: CertifiedCheckpoint) -> types_pb2.CertifiedCheckpoint:

@@ -69,18 +69,22 @@ def tuples(elements: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
     return st.lists(elements, max_size=3).map(tuple)
 
 
-@st.composite
-def blocks(draw: st.DrawFn) -> Block:
-    """Draw any block that has an encoding."""
-    author = draw(st.integers(0, 2**16 - 1))
-    batches = st.builds(
+def batches(site: int) -> st.SearchStrategy[Batch]:
+    """Return batches of a site."""
+    return st.builds(
         Batch,
-        site=st.just(author),
+        site=st.just(site),
         number=integers,
         pinned_height=integers,
         records_bytes=st.lists(records, min_size=1, max_size=3).map(encode_records),
         certificate=tuples(attestations),
     )
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> Block:
+    """Draw any block that has an encoding."""
+    author = draw(st.integers(0, 2**16 - 1))
     return Block(
         epoch=draw(integers),
         round=draw(integers),
@@ -88,7 +92,7 @@ def blocks(draw: st.DrawFn) -> Block:
         timestamp_ms=draw(integers),
         flags=draw(st.sampled_from([BlockFlags.NONE, BlockFlags.CLOSING])),
         parents=draw(tuples(refs)),
-        batches=draw(tuples(batches)),
+        batches=draw(tuples(batches(author))),
         transactions=draw(tuples(st.binary(min_size=1, max_size=40))),
         rejects=draw(tuples(rejects)),
         vote_cutoff=draw(integers),

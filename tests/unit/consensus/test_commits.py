@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from seawall.codec import encode_commit_summary, summarise
 from seawall.consensus.commits import CommitLog
+from seawall.consensus.dag.records import block_record
 from seawall.domain.commit import Commit
 from tests.unit.consensus.cluster import Cluster
+from tests.unit.consensus.judged import judged
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,29 @@ def test_commits_come_back_whole_after_a_restart(tmp_path: Path, commits: list[C
     assert again.read(len(commits) + 1) is None
     again.append(commits[3])
     assert again.last_index == commits[-1].index
+
+
+def test_verdicts_come_back_after_a_restart(tmp_path: Path, commits: list[Commit]) -> None:
+    made = judged(commits)
+    assert sum(len(commit.verdicts) for commit in made) == 3 * 8
+    log = open_log(tmp_path)
+    for commit in made:
+        log.append(commit)
+    log.close()
+    again = open_log(tmp_path)
+    assert [again.read(commit.index) for commit in made] == made
+
+
+def test_frames_without_verdicts_are_those_of_before(tmp_path: Path, commits: list[Commit]) -> None:
+    """A frame that an earlier build wrote is summary and blocks; it stays readable."""
+    plain = open_log(tmp_path / "plain")
+    plain.append(commits[0])
+    plain.close()
+    summary = encode_commit_summary(summarise(commits[0]))
+    blocks = [block_record(block).data for block in commits[0].blocks]
+    frame = b"".join([len(data).to_bytes(4) + data for data in (summary, *blocks)])
+    (segment,) = (tmp_path / "plain").iterdir()
+    assert segment.read_bytes().endswith(frame)
 
 
 def test_a_gap_begins_anew_behind_it(tmp_path: Path, commits: list[Commit]) -> None:

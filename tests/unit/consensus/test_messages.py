@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from seawall.api.v1 import consensus_pb2, types_pb2
 from seawall.consensus import messages
@@ -23,11 +24,14 @@ from seawall.consensus.messages import (
     PeerMessage,
     decode_batch,
     encode,
+    encode_commit,
+    encode_delivery,
 )
 from seawall.domain.block import Ref
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import PeerError
 from tests.unit.consensus.cluster import Cluster, make_batch, make_committee
+from tests.unit.consensus.judged import judged
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def run() -> Cluster:
     """Return a short run with batches and certified commits."""
     cluster = Cluster()
     for number in range(1, 9):
-        cluster.submit(number % 4, number)
+        cluster.submit(number % 4, number, updates=3)
         cluster.run(100_000)
     return cluster
 
@@ -77,6 +81,32 @@ def received(message: Message) -> Message | None:
 def test_every_message_round_trips(run: Cluster) -> None:
     for message in every_message(run):
         assert received(message) == message
+
+
+def test_other_validators_get_no_verdicts(run: Cluster) -> None:
+    plain = every_message(run)[7]
+    assert isinstance(plain, Commits)
+    made = replace(plain, commits=tuple(judged(run.sites[0].commits))[:5])
+    assert any(commit.verdicts for commit in made.commits)
+    assert received(made) == plain
+
+
+def test_the_own_ledger_gets_each_judged_batch_once(run: Cluster) -> None:
+    commits = judged(run.sites[0].commits)
+    commit = next(commit for commit in commits if commit.verdicts)
+    message = types_pb2.Commit.FromString(encode_delivery(commit).SerializeToString())
+    assert message.finality_digest == commit.finality_digest
+    assert len(message.judged_batches) == len({one.batch for one in commit.verdicts})
+    assert len(message.verdicts) == 3 * len(message.judged_batches)
+    for sent, verdict in zip(message.verdicts, commit.verdicts, strict=True):
+        batch = message.judged_batches[sent.batch]
+        assert (batch.site, batch.batch_number) == (verdict.batch.site, verdict.batch.number)
+        assert batch.records == verdict.batch.records_bytes
+        assert (sent.block.digest, sent.first_index) == (verdict.block.digest, verdict.first_index)
+        assert (tuple(sent.positions), sent.rule) == (verdict.positions, verdict.rule)
+        name = f"JUDGEMENT_{verdict.judgement.name}"
+        assert sent.judgement == types_pb2.Judgement.Value(name)
+    assert encode_delivery(commits[0]) == encode_commit(commits[0])
 
 
 def test_large_messages_travel_in_fragments(run: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
