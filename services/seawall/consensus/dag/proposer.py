@@ -120,11 +120,9 @@ class Proposer:
         if excess > self._lag_max:
             delay_ms += delay_ms * (excess - self._lag_max) // 4
             delay_ms = min(delay_ms, parameters.leader_timeout_ms_max)
-        if not core.is_busy():
-            # Follow whoever has begun the round, but not at any pace.
-            begun = core.store.authors_at(round_)
-            idle_ms = parameters.round_delay_ms_idle
-            delay_ms = max(delay_ms, idle_ms // 2 if begun else idle_ms)
+        # Who has begun a round may have something to say and cannot say more in it: follow at once.
+        if not core.store.authors_at(round_) and not core.is_busy():
+            delay_ms = max(delay_ms, parameters.round_delay_ms_idle)
         return delay_ms * 1000
 
     def _ledger_lag(self) -> int:
@@ -148,7 +146,7 @@ class Proposer:
             return True
         core = self._core
         present = core.store.authors_at(round_) | 1 << core.own
-        reachable = self._reachable()
+        reachable = self._reachable(round_)
         if not reachable & ~present:
             return True
         if self._parameters.wave_length > _SYNCHRONOUS_WAVE:
@@ -158,12 +156,19 @@ class Proposer:
             return False
         return core.committer.has_clear_votes(round_ - 1)
 
-    def _reachable(self) -> int:
-        """Return the mask of authors heard of lately that are not known to equivocate."""
+    def _reachable(self, round_: int) -> int:
+        """Return the mask of authors whose block of this round can be expected.
+
+        That are those heard of lately that are not known to equivocate, without those that have
+        gone on: with a later block of theirs accepted, so is every earlier one.
+        """
         core = self._core
         oldest = core.clock.round - 1 - REACHABLE_ROUNDS
-        heard = sum([1 << a for a, round_ in enumerate(core.heard_rounds) if round_ >= oldest])
-        return heard & ~core.equivocators
+        expected = 0
+        for author, heard in enumerate(core.heard_rounds):
+            if heard >= oldest and core.store.highest_round_of(author) <= round_:
+                expected |= 1 << author
+        return expected & ~core.equivocators
 
     # --- the block ------------------------------------------------------------------------------
 

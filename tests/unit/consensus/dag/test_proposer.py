@@ -79,7 +79,7 @@ def test_idle_sites_pause_and_follow_whoever_begins() -> None:
     setting.admit(rest, 2 * MS)
     assert setting.proposer.due_at(3 * MS) == 1000 * MS
     setting.admit(others(2, [first, *rest], 1), 4 * MS)
-    assert setting.proposer.due_at(5 * MS) == 500 * MS
+    assert setting.proposer.due_at(5 * MS) == 25 * MS
 
 
 def test_payload_ends_the_pause_but_not_the_least_delay() -> None:
@@ -106,6 +106,20 @@ def test_a_reachable_leader_is_waited_for_until_the_timer() -> None:
     setting.core.heard_rounds[late] = UNHEARD
     assert setting.proposer.due_at(3 * MS) == 25 * MS
     assert first.ref in setting.core.store
+
+
+def test_a_leader_that_has_gone_on_is_not_waited_for() -> None:
+    setting = Setting()
+    late = next(author for author in leaders_of(setting, 1) if author)
+    first = setting.propose()
+    rest = [block for block in full_rounds(COMMITTEE, 1)[1:] if block.ref.author != late]
+    setting.admit(rest, 2 * MS)
+    setting.core.payloads.submit_transaction(b"{}")
+    assert setting.proposer.due_at(3 * MS) == (2 + 250) * MS
+    own_last = genesis_ref(COMMITTEE.origin, 0, late)
+    refs = [own_last, *[block.ref for block in (first, *rest)]]
+    setting.admit([draw_block(2, late, tuple(refs))], 4 * MS)
+    assert setting.proposer.due_at(5 * MS) == 25 * MS
 
 
 def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
