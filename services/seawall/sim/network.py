@@ -14,6 +14,7 @@ from typing import Final, Protocol
 SECOND_US: Final = 1_000_000
 MILLISECOND_US: Final = 1_000
 RETRANSMIT_US: Final = 200 * MILLISECOND_US
+RETRANSMIT_US_MAX: Final = 10 * SECOND_US
 RECONNECT_US: Final = 50 * MILLISECOND_US
 
 
@@ -79,13 +80,38 @@ class Loss:
     reset: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What is wrong with one direction of a link: more delay, jitter around it, lost segments.
+
+    `loss` is the chance of each further wait for a segment to be sent again: streams lose nothing.
+    """
+
+    add_us: int = 0
+    jitter_us: int = 0
+    loss: float = 0.0
+
+    def and_then(self, other: "Quality") -> "Quality":
+        """Return both faults at once."""
+        return Quality(
+            add_us=self.add_us + other.add_us,
+            jitter_us=self.jitter_us + other.jitter_us,
+            loss=1.0 - (1.0 - self.loss) * (1.0 - other.loss),
+        )
+
+
 @dataclass(slots=True)
 class Link:
-    """One direction of a connection; `generation` counts its connections."""
+    """One direction of a connection; `generation` counts its connections.
+
+    `messages` and `travel_us` count what it carried since somebody last set them to zero.
+    """
 
     up: bool = False
     generation: int = 0
     arrival_us: int = 0
+    messages: int = 0
+    travel_us: int = 0
 
 
 class Network:
@@ -115,6 +141,7 @@ class Network:
         self._group = [0] * len(self.authors)
         self._blind: frozenset[tuple[int, int]] = frozenset()
         self._repair: dict[tuple[int, int], int] = {}
+        self._qualities: Mapping[tuple[int, int], Quality] = {}
         size = len(self.authors)
         self._links = [[Link() for _ in range(size)] for _ in range(size)]
         self.peers = tuple(
@@ -135,6 +162,22 @@ class Network:
     def set_blind(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Cut exactly these pairs of seats: how each seat comes to see only one of two twins."""
         self._blind = frozenset((min(pair), max(pair)) for pair in pairs)
+
+    def place(self, zones: Sequence[str]) -> None:
+        """Put each seat into a zone, in place of the one that its committee says."""
+        assert len(zones) == len(self.authors), "one zone for each seat"
+        self._zones = tuple(zones)
+
+    def set_qualities(self, qualities: Mapping[tuple[int, int], Quality]) -> None:
+        """Say what is wrong with directions (source, target); all others are well."""
+        self._qualities = qualities
+
+    def take_travel(self, source: int, target: int) -> tuple[int, int]:
+        """Return (messages, their travel times together) of a direction since the last call."""
+        link = self._links[source][target]
+        found = link.messages, link.travel_us
+        link.messages = link.travel_us = 0
+        return found
 
     def is_up(self, source: int, target: int) -> bool:
         """Return whether a message sent now would travel."""
@@ -166,12 +209,23 @@ class Network:
             self.reset(source, target, now_us)
             return None
         delay = self._delay.sample_us(self._random, self._zones[source], self._zones[target])
-        wait = RETRANSMIT_US
-        while self.loss.retransmit and self._random.random() < self.loss.retransmit:
-            delay += wait
-            wait *= 2
+        delay += self._resent_us(self.loss.retransmit)
+        quality = self._qualities.get((source, target))
+        if quality is not None:
+            around = self._random.randint(-quality.jitter_us, quality.jitter_us)
+            delay = max(1, delay + quality.add_us + around) + self._resent_us(quality.loss)
         link.arrival_us = max(link.arrival_us, now_us + delay)
+        link.messages += 1
+        link.travel_us += link.arrival_us - now_us
         return link.arrival_us, link.generation
+
+    def _resent_us(self, loss: float) -> int:
+        """Draw how long the segments of a message wait to be sent again."""
+        waited_us, wait_us = 0, RETRANSMIT_US
+        while loss and self._random.random() < loss:
+            waited_us += wait_us
+            wait_us = min(2 * wait_us, RETRANSMIT_US_MAX)
+        return waited_us
 
     def reset(self, a: int, b: int, now_us: int) -> None:
         """Break the connection of this pair; it comes back after the reconnection time."""

@@ -39,19 +39,24 @@ class Workload:
     def _record(self) -> UpdateRecord:
         owner = self._random.randrange(CONTRIBUTORS)
         self._sequence[owner] += 1
-        name = b"%d/%d" % (owner, self._sequence[owner])
-        return UpdateRecord(
-            contributor=sha256(b"contributor %d" % owner),
-            update_id=sha256(b"update " + name),
-            payload_digest=sha256(b"payload " + name),
-            task=0,
-            kind=UpdateKind.DELTA,
-            seq=self._sequence[owner],
-            base_version=0,
-            expires_height=1_000_000,
-            payload_size_bytes=1024,
-            num_examples=10,
-        )
+        return update_record(owner, self._sequence[owner])
+
+
+def update_record(owner: int, seq: int, payload_size_bytes: int = 1024) -> UpdateRecord:
+    """Return the record of a contributor's next update."""
+    name = b"%d/%d" % (owner, seq)
+    return UpdateRecord(
+        contributor=sha256(b"contributor %d" % owner),
+        update_id=sha256(b"update " + name),
+        payload_digest=sha256(b"payload " + name),
+        task=0,
+        kind=UpdateKind.DELTA,
+        seq=seq,
+        base_version=0,
+        expires_height=1_000_000,
+        payload_size_bytes=payload_size_bytes,
+        num_examples=10,
+    )
 
 
 def certified_batch(

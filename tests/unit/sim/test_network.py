@@ -8,6 +8,7 @@ from seawall.sim.network import (
     LogNormalDelay,
     Loss,
     Network,
+    Quality,
     ZoneDelay,
 )
 
@@ -68,6 +69,41 @@ def test_a_reset_loses_the_message_and_everything_on_its_way() -> None:
     assert repaired_us == 10 + RECONNECT_US
     assert made.refresh(repaired_us) == [(0, 1, True)]
     assert not made.arrives(0, 1, sent[1]), "a new connection does not carry old messages"
+
+
+def test_a_bad_direction_is_slow_and_lossy_one_way_only() -> None:
+    made = network(seed=7)
+    made.set_qualities({(0, 1): Quality(add_us=5_000, jitter_us=1_000, loss=0.3)})
+    for _ in range(50):
+        made.schedule(0, 1, 0)
+        made.schedule(1, 0, 0)
+    messages, travel_us = made.take_travel(0, 1)
+    assert messages == 50
+    assert travel_us / messages > 5_000
+    assert made.take_travel(1, 0) == (50, 50 * 100)
+    assert made.take_travel(1, 0) == (0, 0)
+    made.set_qualities({})
+    assert made.schedule(2, 3, 0) == (100, 1)
+
+
+def test_two_faults_of_a_direction_add_up() -> None:
+    both = Quality(add_us=10, loss=0.5).and_then(Quality(add_us=5, jitter_us=3, loss=0.5))
+    assert both == Quality(add_us=15, jitter_us=3, loss=0.75)
+
+
+def test_seats_may_stand_in_other_zones_than_their_committee_says() -> None:
+    made = Network(
+        authors=(0, 1),
+        zones=("eu", "eu"),
+        delay=ZoneDelay(median_us={"a>b": 7_000}, default_us=10, sigma=0.0),
+        loss=Loss(),
+        random=Random(1),
+    )
+    made.set_alive(0, alive=True)
+    made.set_alive(1, alive=True)
+    made.refresh(0)
+    made.place(("a", "b"))
+    assert made.schedule(0, 1, 0) == (7_000, 1)
 
 
 def test_a_partition_cuts_exactly_the_links_between_groups() -> None:
