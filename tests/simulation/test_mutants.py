@@ -3,19 +3,25 @@ import pytest
 from seawall.sim.invariants import all_checkers
 from seawall.sim.mutants import MUTANTS, hunt
 
+HUNTS = [(engine, name) for name, mutant in MUTANTS.items() for engine in mutant.engines]
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_every_mutant_is_caught_within_its_seeds(mutant: str) -> None:
-    found = hunt("sync", mutant)
+
+@pytest.mark.parametrize(("engine", "mutant"), HUNTS)
+def test_every_mutant_is_caught_within_its_seeds(engine: str, mutant: str) -> None:
+    found = hunt(engine, mutant)
     assert found.invariant is not None, f"{mutant} slipped through {found.seeds_max} seeds"
 
 
-CATCHES = [(name, one) for name, mutant in MUTANTS.items() for one in mutant.caught_by]
+CATCHES = [
+    (mutant.engines[-1], name, one) for name, mutant in MUTANTS.items() for one in mutant.caught_by
+]
 
 
-@pytest.mark.parametrize(("mutant", "invariant"), CATCHES)
-def test_every_named_checker_catches_its_mutant_alone(mutant: str, invariant: str) -> None:
-    assert hunt("sync", mutant, only=invariant).invariant == invariant
+@pytest.mark.parametrize(("engine", "mutant", "invariant"), CATCHES)
+def test_every_named_checker_catches_its_mutant_alone(
+    engine: str, mutant: str, invariant: str
+) -> None:
+    assert hunt(engine, mutant, only=invariant).invariant == invariant
 
 
 def test_every_checker_catches_some_mutant() -> None:

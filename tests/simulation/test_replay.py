@@ -9,7 +9,7 @@ from seawall.sim import rerun as module
 from seawall.sim.byzantine import forger
 from seawall.sim.checking import InvariantError
 from seawall.sim.disk import CrashPoint
-from seawall.sim.machinery import honest_machinery
+from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.network import SECOND_US, FixedDelay, Loss, ZoneDelay
 from seawall.sim.plan import Crash, LossChange, Partition, Passing, Plan, Sight
 from seawall.sim.profiles import PROFILES, plan_of
@@ -67,10 +67,11 @@ def test_a_run_with_parts_of_a_tests_own_has_no_command() -> None:
     assert module.command(Rerun(plan=STUCK), parts) == ""
 
 
+@pytest.mark.parametrize("engine", FACTORIES)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_plan_survives_being_written_down(profile: str) -> None:
+def test_every_plan_survives_being_written_down(profile: str, engine: str) -> None:
     for seed in range(50):
-        plan = plan_of(profile, seed)
+        plan = plan_of(profile, seed, engine=engine)
         assert decode(encode(Rerun(plan=plan))) == Rerun(plan=plan)
 
 

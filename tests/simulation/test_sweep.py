@@ -1,9 +1,13 @@
+import pytest
+
+from seawall.sim.machinery import FACTORIES
 from seawall.sim.profiles import PROFILES
 from seawall.sim.sweep import Job, jobs_of, run_all, run_job, table
 
 
-def test_a_short_sweep_over_all_profiles_finds_nothing() -> None:
-    jobs = jobs_of("sync", 40, 30, 500_000)
+@pytest.mark.parametrize("engine", FACTORIES)
+def test_a_short_sweep_over_all_profiles_finds_nothing(engine: str) -> None:
+    jobs = jobs_of(engine, 40, 30, 500_000)
     assert {job.profile for job in jobs} == set(PROFILES)
     reports = list(run_all(jobs, 1))
     bad = [(report.job.replay, report.violation) for report in reports if report.violation]

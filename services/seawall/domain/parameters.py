@@ -1,6 +1,6 @@
 """Protocol parameters: fixed within an epoch and hashed into its genesis."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,19 @@ class ConsensusParameters:
     transaction_size_bytes_max: int = 16_384
     block_commit_votes_max: int = 64
     block_size_bytes_max: int = 1_000_000
+
+    def asynchronous(self, wave_length: int) -> "ConsensusParameters":
+        """Return these with a common coin and a wave length of 4 or 5.
+
+        The accept window is the widest that the finality delay of just the wave length allows.
+        """
+        return replace(
+            self,
+            protocol="async",
+            wave_length=wave_length,
+            accept_window=wave_length - 2,
+            finality_delay=wave_length,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

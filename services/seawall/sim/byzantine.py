@@ -38,6 +38,7 @@ from seawall.domain.block import (
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.checking import own_blocks
+from seawall.sim.coin import CoinKind, KeyedHashEngine, coin_engine, kind_of
 
 
 class ShamelessEngine(DagEngine):
@@ -48,8 +49,33 @@ class ShamelessEngine(DagEngine):
         del ref
 
 
+class ShamelessKeyedHashEngine(KeyedHashEngine, ShamelessEngine):
+    """The same where a keyed hash is the coin."""
+
+
+def shameless_coin_engine(
+    *,
+    identity: Identity,
+    committee: Committee,
+    parameters: ConsensusParameters,
+    recovered: Sequence[Record] = (),
+    history: CommitHistory | None = None,
+) -> Engine:
+    """Return a twin's engine with the coin that its committee has."""
+    hashed = kind_of(committee) is CoinKind.KEYED_HASH
+    return (ShamelessKeyedHashEngine if hashed else ShamelessEngine)(
+        identity=identity,
+        committee=committee,
+        parameters=parameters,
+        recovered=recovered,
+        history=history,
+    )
+
+
 def twin_of(honest: EngineFactory) -> EngineFactory:
     """Return the factory for twins: without shame where the engine has any."""
+    if honest is coin_engine:
+        return shameless_coin_engine
     return ShamelessEngine if honest is DagEngine else honest
 
 

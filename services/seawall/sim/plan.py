@@ -3,10 +3,11 @@
 A plan is a value: together with an engine it determines the run to the last byte.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from seawall.domain.parameters import ConsensusParameters
+from seawall.sim.coin import CoinKind
 from seawall.sim.disk import CrashPoint
 from seawall.sim.network import MILLISECOND_US, SECOND_US, Delay, LogNormalDelay, Loss
 
@@ -89,12 +90,14 @@ class Plan:
     The run ends well when, after `heal_us`, every seat that runs and is no twin has
     committed `commits` leaders; it must get there before `limit_us`. `clock_offsets_ms` shift
     the wall clocks of seats. `profile` is the family that `seed` drew this plan from, if any.
+    `coin` names the leaders where `parameters` call for asynchrony.
     """
 
     seed: int
     profile: str = ""
     stakes: tuple[int, ...] = (1, 1, 1, 1)
     parameters: ConsensusParameters = FAST_PARAMETERS
+    coin: CoinKind = CoinKind.NONE
     delay: Delay = field(default_factory=LogNormalDelay)
     loss: Loss = field(default_factory=Loss)
     twins: tuple[int, ...] = ()
@@ -123,3 +126,12 @@ class Plan:
             if isinstance(fault, Crash) and fault.wipe
         }
         return frozenset(wiped.union(self.twins, self.hostile))
+
+    def asynchronous(self, wave_length: int, coin: CoinKind = CoinKind.KEYED_HASH) -> "Plan":
+        """Return this plan with leaders from a coin, and so with equal stakes."""
+        return replace(
+            self,
+            stakes=(1,) * len(self.stakes),
+            parameters=self.parameters.asynchronous(wave_length),
+            coin=coin,
+        )

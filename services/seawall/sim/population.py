@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from msgspec import structs
+
 from seawall.crypto.hashing import sha256
 from seawall.crypto.merkle import Frontier, leaf_hash
 from seawall.crypto.signing import SigningKey
 from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee, Member
+from seawall.sim.coin import CoinKind, dealt
 
 ORIGIN: Final = "seawall/51e0000000000000"
 ZONES: Final = ("eu", "us", "ap", "sa")
@@ -32,8 +35,11 @@ def keys_of(author: int) -> Keys:
 
 
 @cache
-def committee_of(stakes: tuple[int, ...]) -> Committee:
-    """Return a committee with these stakes, its members spread over the zones in turn."""
+def committee_of(stakes: tuple[int, ...], coin: CoinKind = CoinKind.NONE) -> Committee:
+    """Return a committee with these stakes, its members spread over the zones in turn.
+
+    A coin takes shares of stake Q, and equal stakes.
+    """
     members = tuple(
         Member(
             index=author,
@@ -46,7 +52,11 @@ def committee_of(stakes: tuple[int, ...]) -> Committee:
         )
         for author, stake in enumerate(stakes)
     )
-    return Committee(origin=ORIGIN, epoch=0, members=members)
+    committee = Committee(origin=ORIGIN, epoch=0, members=members)
+    if coin is CoinKind.NONE:
+        return committee
+    assert set(stakes) == {1}, "a coin has equal weights"
+    return structs.replace(committee, coin=dealt(coin, committee.quorum, committee.size)[0])
 
 
 class ModelLedger:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from seawall.sim.coin import CoinKind
 from seawall.sim.disk import SEND_POINTS, CrashPoint
 from seawall.sim.network import (
     MILLISECOND_US,
@@ -24,6 +25,9 @@ from seawall.sim.plan import Crash, Fault, LossChange, Partition, Passing, Plan,
 
 WINDOW_US: Final = 900 * MILLISECOND_US
 """Faults fall into this first part of a run, in which some thirty leaders commit."""
+
+TRUE_COIN_ONE_IN: Final = 8
+"""One of so many schedules with a coin has threshold BLS, the others a keyed hash."""
 
 
 @dataclass(slots=True)
@@ -226,13 +230,16 @@ SHARES: Final[Mapping[str, int]] = {
 """How many of every hundred schedules of a sweep use each profile."""
 
 
-def plan_of(profile: str, seed: int, *, commits: int = 30) -> Plan:
-    """Return the one plan that this profile and seed name."""
+def plan_of(profile: str, seed: int, *, commits: int = 30, engine: str = "sync") -> Plan:
+    """Return the one plan that this profile and seed name for an engine."""
     random = Random(f"{profile}/{seed}")
-    draft = Draft(random=random, stakes=_stakes(random), twins=(), faults=[])
+    stakes = _stakes(random)
+    if engine == "async":
+        stakes = (1,) * len(stakes)
+    draft = Draft(random=random, stakes=stakes, twins=(), faults=[])
     PROFILES[profile](draft)
     draft.faults.sort(key=lambda fault: fault.at_us)
-    return Plan(
+    plan = Plan(
         seed=seed,
         profile=profile,
         stakes=draft.stakes,
@@ -245,6 +252,11 @@ def plan_of(profile: str, seed: int, *, commits: int = 30) -> Plan:
         passing=random.choice((Passing.ONCE, *[Passing.REFERENCE] * 3)),
         clock_offsets_ms=tuple(random.randint(-500, 500) for _ in range(draft.seats)),
     )
+    if engine != "async":
+        return plan
+    true_coin = random.randrange(TRUE_COIN_ONE_IN) == 0
+    coin = CoinKind.THRESHOLD_BLS if true_coin else CoinKind.KEYED_HASH
+    return plan.asynchronous(random.choice((4, 5)), coin)
 
 
 def _delay(random: Random) -> Delay:

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from seawall.consensus.engines import ENGINES
 from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
-from seawall.sim.machinery import honest_machinery
+from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.mutants import MUTANTS
 from seawall.sim.plan import Start
 from seawall.sim.profiles import PROFILES, plan_of
@@ -50,7 +49,7 @@ def repeat(world: World, rerun: Rerun) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the schedule, return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m seawall.sim.replay", description=__doc__)
-    parser.add_argument("--engine", choices=sorted(ENGINES), default=min(ENGINES))
+    parser.add_argument("--engine", choices=sorted(FACTORIES), default="sync")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--profile", choices=sorted(PROFILES))
     which.add_argument("--plan", type=read_rerun, metavar="JSON|FILE")
@@ -63,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rerun = options.plan
     if rerun is None:
-        rerun = Rerun(plan=plan_of(options.profile, options.seed, commits=options.commits))
+        named = plan_of(
+            options.profile, options.seed, commits=options.commits, engine=options.engine
+        )
+        rerun = Rerun(plan=named)
     plan = rerun.plan
     machinery = honest_machinery(options.engine)
     broken: AbstractContextManager[None] = nullcontext()

@@ -11,8 +11,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from seawall.consensus.engines import ENGINES
-from seawall.sim.machinery import Machinery, honest_machinery
+from seawall.sim.machinery import FACTORIES, Machinery, honest_machinery
 from seawall.sim.network import FixedDelay, LogNormalDelay, ZoneDelay
 from seawall.sim.plan import Crash, LossChange, Move, Partition, Plan, Sight, Start
 from seawall.sim.profiles import plan_of
@@ -61,11 +60,11 @@ def command(rerun: Rerun, machinery: Machinery) -> str:
     A run with a broken replica, an attacker or delays of a test's own is known to that test only.
     """
     plan = rerun.plan
-    names = [name for name in sorted(ENGINES) if honest_machinery(name) == machinery]
+    names = [name for name in sorted(FACTORIES) if honest_machinery(name) == machinery]
     if not names or type(plan.delay) not in _DELAYS.values():
         return ""
     parts = [COMMAND, "--engine", names[0]]
-    if rerun == Rerun(plan=plan) and _is_drawn(plan):
+    if rerun == Rerun(plan=plan) and _is_drawn(plan, names[0]):
         parts += ["--profile", plan.profile, "--seed", f"{plan.seed}"]
         parts += ["--commits", f"{plan.commits}"]
     else:
@@ -73,9 +72,11 @@ def command(rerun: Rerun, machinery: Machinery) -> str:
     return " ".join(parts)
 
 
-def _is_drawn(plan: Plan) -> bool:
+def _is_drawn(plan: Plan, engine: str) -> bool:
     """Return whether profile and seed name just this plan."""
-    return bool(plan.profile) and plan == plan_of(plan.profile, plan.seed, commits=plan.commits)
+    if not plan.profile:
+        return False
+    return plan == plan_of(plan.profile, plan.seed, commits=plan.commits, engine=engine)
 
 
 def _plain(value: object) -> object:

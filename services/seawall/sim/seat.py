@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seawall.consensus.engine import Engine, Event, Identity, Instant
 from seawall.consensus.replica import Replica
+from seawall.sim.coin import coin_secret
 from seawall.sim.disk import SEND_POINTS, Disk
 from seawall.sim.plan import Crash
 from seawall.sim.population import ModelLedger, keys_of
@@ -66,7 +67,10 @@ class Seat:
         keys = keys_of(self.author)
         return factory(
             identity=Identity(
-                index=self.author, consensus_key=keys.consensus, cosigner_key=keys.cosigner
+                index=self.author,
+                consensus_key=keys.consensus,
+                cosigner_key=keys.cosigner,
+                coin_secret=coin_secret(world.committee, self.author),
             ),
             committee=machinery.committee(world.committee),
             parameters=world.plan.parameters,

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from seawall.consensus.engines import ENGINES
+from seawall.sim.machinery import FACTORIES
 from seawall.sim.sweep import collect, jobs_of, show, table
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ends = time.monotonic() + 60 * options.minutes
     first_seed = options.seed
     while True:
-        for engine in sorted(ENGINES):
+        for engine in sorted(FACTORIES):
             show(f"engine {engine}, seeds from {first_seed}")
             jobs = jobs_of(engine, options.schedules, options.commits, first_seed)
             reports = collect(jobs, options.processes)

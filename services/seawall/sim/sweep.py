@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from seawall.consensus.engines import ENGINES
 from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
-from seawall.sim.machinery import honest_machinery
+from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.mutants import MUTANTS, Hunt, hunt
 from seawall.sim.plan import Passing
 from seawall.sim.profiles import SHARES, plan_of
@@ -59,7 +58,7 @@ class Report:
 
 def run_job(job: Job) -> Report:
     """Run one schedule with all checkers."""
-    plan = plan_of(job.profile, job.seed, commits=job.commits)
+    plan = plan_of(job.profile, job.seed, commits=job.commits, engine=job.engine)
     world = World(plan, honest_machinery(job.engine), checkers=all_checkers())
     violation = None
     started = time.process_time()
@@ -166,7 +165,7 @@ def sweep(engine: str, schedules: int, commits: int, first_seed: int, processes:
     for line in table(reports):
         show(line)
     show(f"{time.monotonic() - started:.0f} s on {processes} processes")
-    hunts = [hunt(engine, name) for name in MUTANTS]
+    hunts = [hunt(engine, name) for name, one in MUTANTS.items() if engine in one.engines]
     for line in mutant_table(hunts):
         show(line)
     clean = all(report.violation is None for report in reports)
@@ -180,9 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--commits", type=int, default=30, help="committed leaders of each")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first schedule")
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
-    parser.add_argument("--engine", choices=sorted(ENGINES), action="append", default=None)
+    parser.add_argument("--engine", choices=sorted(FACTORIES), action="append", default=None)
     options = parser.parse_args(arguments)
-    engines = options.engine or sorted(ENGINES)
+    engines = options.engine or sorted(FACTORIES)
     results = [
         sweep(engine, options.schedules, options.commits, options.seed, options.processes)
         for engine in engines

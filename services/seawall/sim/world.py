@@ -70,7 +70,7 @@ class World:
         """Build all seats, stopped; the first `advance` starts them at time 0."""
         self.plan = plan
         self.machinery = machinery
-        self.committee = committee_of(plan.stakes)
+        self.committee = committee_of(plan.stakes, plan.coin)
         self.faulty = plan.faulty
         self.now_us = 0
         self.steps = 0
@@ -157,7 +157,11 @@ class World:
         seat = self.seats[index]
         assert seat.replica is None, "only a stopped seat starts"
         self.log.note(self.now_us, index, "start")
-        seat.start(self)
+        try:
+            seat.start(self)
+        except BROKEN as error:
+            detail = f"{seat.name} does not start from what its disk kept: {error!r}"
+            raise self.violation("I13", detail) from error
         self.accepted = self.passage.accepted(seat.disk.durable)
         for checker in self.checkers:
             checker.on_start(self, seat)

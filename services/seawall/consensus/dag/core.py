@@ -171,6 +171,8 @@ class Core:
     def _collect_shares(self, coin: CoinBook, block: Block) -> None:
         """Use a block's coin shares; report those that turn out to be wrong."""
         for round_ in coin.on_accept(block, self.committer.next_slot[0]):
+            leaders = self.schedule.leaders(round_) or ()
+            self.effects.observe("coin_revealed", round=round_, leaders=" ".join(map(str, leaders)))
             self.committer.reveal(round_)
         for round_, author in coin.bad:
             self.effects.observe("bad_share", round=round_, author=author)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from seawall.consensus.dag.catch_up import CatchUp
-from seawall.consensus.dag.coin import CoinBook, ThresholdCoin
+from seawall.consensus.dag.coin import Coin, CoinBook, ThresholdCoin
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.leaders import CoinLeaders, PermutationLeaders
 from seawall.consensus.dag.proposer import UNHEARD, Proposer
@@ -66,7 +66,7 @@ class DagEngine:
     ) -> None:
         """Rebuild the state that the journal describes; see `restore` for the errors."""
         self._own = identity.index
-        self._core = _core_of(identity, committee, parameters)
+        self._core = self._make_core(identity, committee, parameters)
         restored = restore(self._core, committee, recovered)
         self._base_round = restored.base_round
         self._base_every = BASE_EVERY_GC_DEPTHS * parameters.gc_depth
@@ -78,6 +78,22 @@ class DagEngine:
         self._synchroniser = Synchroniser(self._core, committee.size)
         self._catch_up = CatchUp(self._core, committee.size, history)
         self._has_lost_disk = False
+
+    def _make_core(
+        self, identity: Identity, committee: Committee, parameters: ConsensusParameters
+    ) -> Core:
+        """Return a fresh core; a committee with coin keys has its leaders from the coin."""
+        if committee.coin is None:
+            permutation = PermutationLeaders(committee, parameters.leaders_per_round)
+            return Core(identity, committee, parameters, permutation)
+        schedule = CoinLeaders(committee, parameters.leaders_per_round)
+        coin = self._make_coin(committee, identity.coin_secret)
+        book = CoinBook(coin, schedule, identity.index, parameters.wave_length)
+        return Core(identity, committee, parameters, schedule, book)
+
+    def _make_coin(self, committee: Committee, secret: bytes) -> Coin:
+        """Return this site's part of the common coin."""
+        return ThresholdCoin(committee, secret)
 
     # --- the interface --------------------------------------------------------------------------
 
@@ -298,14 +314,3 @@ class DagEngine:
         self._base_round = base.leader.round
         self._write()
         core.effects.persist.extend(make_base(core, self._proposer.own_last, self._proposer.floor))
-
-
-def _core_of(identity: Identity, committee: Committee, parameters: ConsensusParameters) -> Core:
-    """Return a fresh core; a committee with coin keys has its leaders from the coin."""
-    if committee.coin is None:
-        permutation = PermutationLeaders(committee, parameters.leaders_per_round)
-        return Core(identity, committee, parameters, permutation)
-    schedule = CoinLeaders(committee, parameters.leaders_per_round)
-    coin = ThresholdCoin(committee, identity.coin_secret)
-    book = CoinBook(coin, schedule, identity.index, parameters.wave_length)
-    return Core(identity, committee, parameters, schedule, book)
