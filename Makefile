@@ -16,6 +16,7 @@ DEMO_FLAGS ?=
 SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
+FUZZ_FLAGS ?=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard proto/seawall/api/v1/*.proto)
@@ -124,6 +125,10 @@ sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS
 .PHONY: soak
 soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
 	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz every decoder, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
+	@$(BIN)/python -m tests.fuzz.run $(FUZZ_FLAGS)
 
 .PHONY: clean
 clean: ## Remove the environment, generated modules and caches.
