@@ -1,0 +1,1 @@
+"""Sites that lie by script: honest engines whose words are changed on their way out."""
