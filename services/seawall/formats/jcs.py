@@ -125,10 +125,13 @@ def _parse_fast(data: bytes, size_max: int, depth_max: int) -> JsonValue | Liter
 
 
 def _names_are_unique(data: bytes) -> bool:
-    """Return whether no object of a well-formed JSON text gives one name twice."""
+    """Return whether no object of a well-formed JSON text gives one name twice.
+
+    What the last one of two equal names hides may be nested too deeply for this decoder.
+    """
     try:
         json.loads(data.decode(), object_pairs_hook=_members_once)
-    except _NameTwiceError:
+    except (_NameTwiceError, RecursionError):
         return False
     return True
 

@@ -198,3 +198,11 @@ def test_the_limit_counts_bytes() -> None:
     with pytest.raises(PeerError) as refusal:
         jcs.parse_strict(b"[1]", size_max=2)
     assert (refusal.value.code, refusal.value.offset) == ("JSON_SIZE", 2)
+
+
+def test_what_an_equal_name_hides_may_be_nested_at_any_depth() -> None:
+    # Between them the two fast decoders give up at different depths; neither may show.
+    for depth in range(900, 1020):
+        text = b'{"a":%b%b,"a":1}' % (b"[" * depth, b"]" * depth)
+        with pytest.raises(PeerError, match="JSON_DEPTH"):
+            jcs.parse_strict(text, size_max=len(text))
