@@ -1,7 +1,8 @@
 import pytest
 
+from seawall.sim.hunting import hunt
 from seawall.sim.invariants import all_checkers
-from seawall.sim.mutants import MUTANTS, hunt
+from seawall.sim.mutants import MUTANTS
 
 HUNTS = [(engine, name) for name, mutant in MUTANTS.items() for engine in mutant.engines]
 

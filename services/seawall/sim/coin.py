@@ -15,7 +15,7 @@ from seawall.consensus.dag.coin import Coin, ThresholdCoin
 from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.dag.leaders import CoinLeaders
 from seawall.consensus.engine import CommitHistory, Engine, Identity, Record
-from seawall.crypto.coin import SHARE_SIZE_BYTES, deal
+from seawall.crypto.coin import SHARE_SIZE_BYTES, combine, deal
 from seawall.crypto.hashing import sha256
 from seawall.domain.committee import CoinKeys, Committee
 from seawall.domain.parameters import ConsensusParameters
@@ -118,10 +118,12 @@ def coin_leaders(committee: Committee, leaders_per_round: int, number: int) -> t
     """Return the leaders of a round, by a coin made here of everybody's secrets."""
     assert committee.coin is not None, "there is a coin"
     schedule = CoinLeaders(committee, leaders_per_round)
-    make = KeyedHashCoin if kind_of(committee) is CoinKind.KEYED_HASH else ThresholdCoin
+    hashed = kind_of(committee) is CoinKind.KEYED_HASH
+    make = KeyedHashCoin if hashed else ThresholdCoin
     holders = range(committee.coin.threshold)
     coins: list[Coin] = [make(committee, coin_secret(committee, holder)) for holder in holders]
-    value = coins[0].combine(number, {one: coins[one].share(number) for one in holders})
+    shares = {holder: coin.share(number) for holder, coin in enumerate(coins)}
+    value = coins[0].combine(number, shares) if hashed else combine(shares)
     assert value is not None, "shares made by their holders are valid"
     schedule.reveal(number, value)
     leaders = schedule.leaders(number)

@@ -9,6 +9,7 @@ from seawall.sim.checkers import (
     OwnChain,
 )
 from seawall.sim.checking import Checker
+from seawall.sim.fair_coin import FairCoin
 from seawall.sim.recovery import NothingSuspended, Recovery
 
 
@@ -19,6 +20,7 @@ def all_checkers() -> tuple[Checker, ...]:
         OwnChain(),
         CertifiedOnce(),
         OneVerdict(),
+        FairCoin(),
         CommonPrefix(),
         DirectVerdicts(),
         Recovery(),

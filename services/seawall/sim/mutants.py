@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final, TypeAlias
 
 from seawall.codec import decode_block
+from seawall.consensus.dag import coin as coin_module
 from seawall.consensus.dag import core as core_module
 from seawall.consensus.dag import engine as engine_module
 from seawall.consensus.dag.committer import Committer, Verdict, _Slot
@@ -31,18 +32,17 @@ from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
+from seawall.sim.broken_coin import (
+    ForgetfulCoinBook,
+    HastyCoinBook,
+    combine_shifted,
+    verify_nothing,
+)
 from seawall.sim.byzantine import forger
-from seawall.sim.checking import InvariantError
+from seawall.sim.coin import CoinKind
 from seawall.sim.disk import Disk
-from seawall.sim.invariants import all_checkers
-from seawall.sim.machinery import Machinery, honest_machinery
-from seawall.sim.network import SECOND_US
+from seawall.sim.machinery import Machinery
 from seawall.sim.plan import Plan
-from seawall.sim.profiles import plan_of
-from seawall.sim.world import World
-
-HUNT_US_MAX: Final = 30 * SECOND_US
-"""A mutant that has not reached its goal by then makes no progress."""
 
 Replacement: TypeAlias = tuple[ModuleType, str, object]
 Change: TypeAlias = Callable[[Plan, Machinery], tuple[Plan, Machinery]]
@@ -268,6 +268,10 @@ def _decode_only(raw: bytes, committee: Committee, plan: Plan) -> VerifiedBlock:
     return VerifiedBlock(block=signed.block, ref=signed.ref, raw=raw, valid_votes=votes)
 
 
+def _with_true_coin(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
+    return replace(plan, coin=CoinKind.THRESHOLD_BLS), parts
+
+
 class _NoQuestions(StartCheck):
     """Does not ask anybody at start."""
 
@@ -359,36 +363,29 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         caught_by=("I17",),
         replacements=((engine_module, "Synchroniser", DeafSynchroniser),),
     ),
+    "share_sent_early": Mutant(
+        summary="shares of the coin are sent a round early",
+        profile="honest",
+        caught_by=("I12",),
+        replacements=((engine_module, "CoinBook", HastyCoinBook),),
+        engines=("async",),
+    ),
+    "share_skipped": Mutant(
+        summary="a site that skips a round skips its share too",
+        profile="partition",
+        caught_by=("I12",),
+        replacements=((engine_module, "CoinBook", ForgetfulCoinBook),),
+        engines=("async",),
+    ),
+    "coin_index_shifted": Mutant(
+        summary="shares are combined under a wrong index, and the coin is not verified",
+        profile="honest",
+        caught_by=("I12",),
+        change=_with_true_coin,
+        replacements=(
+            (coin_module, "combine", combine_shifted),
+            (coin_module, "verify", verify_nothing),
+        ),
+        engines=("async",),
+    ),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hunt:
-    """How a mutant was caught: by which invariant, at the how-manieth seed."""
-
-    mutant: str
-    invariant: str | None
-    seeds: int
-    seeds_max: int
-
-
-def hunt(engine: str, name: str, *, only: str | None = None) -> Hunt:
-    """Run seeds until a checker catches the mutant; with `only`, that checker alone."""
-    mutant = MUTANTS[name]
-    for seed in range(mutant.seeds_max):
-        plan = replace(plan_of(mutant.profile, seed, engine=engine), limit_us=HUNT_US_MAX)
-        plan, parts = mutant.change(plan, honest_machinery(engine))
-        checkers = [one for one in all_checkers() if only in (None, one.invariant)]
-        with mutant.installed():
-            caught = _caught(World(plan, parts, checkers=checkers))
-        if caught is not None and only in (None, caught):
-            return Hunt(mutant=name, invariant=caught, seeds=seed + 1, seeds_max=mutant.seeds_max)
-    return Hunt(mutant=name, invariant=None, seeds=mutant.seeds_max, seeds_max=mutant.seeds_max)
-
-
-def _caught(world: World) -> str | None:
-    try:
-        world.run()
-    except InvariantError as error:
-        return error.invariant
-    return None

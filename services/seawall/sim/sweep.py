@@ -14,9 +14,10 @@ from statistics import median
 from typing import Final
 
 from seawall.sim.checking import InvariantError
+from seawall.sim.hunting import Hunt, hunt
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import FACTORIES, honest_machinery
-from seawall.sim.mutants import MUTANTS, Hunt, hunt
+from seawall.sim.mutants import MUTANTS
 from seawall.sim.plan import Passing
 from seawall.sim.profiles import SHARES, plan_of
 from seawall.sim.world import World
