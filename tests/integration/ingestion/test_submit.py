@@ -25,6 +25,7 @@ from tests.integration.ingestion.world import (
 )
 
 GOOD = ["RECEIVED", "ATTESTED", "COMMITTED"]
+TRIES_MAX = 10
 CASES = tuple(case for case in all_cases() if not case.name.startswith("manifest"))
 
 
@@ -252,9 +253,15 @@ async def test_an_update_that_nobody_attests_is_refused_in_time(tmp_path: Path) 
     limits = {"batch_seconds_max": 1.0, "hedge_seconds_max": 0.1}
     async with open_world(tmp_path, running=(0,), ingestion=limits) as world:
         update = world.authors[0].update()
-        assert stages(await world.submit([whole(update)]), 1) == ["RECEIVED", "BATCH_TIMEOUT"]
+        refused = ["RECEIVED", "BATCH_TIMEOUT"]
+        assert stages(await world.submit([whole(update)]), 1) == refused
         await world.start(1, 2)
-        assert stages(await world.submit([whole(update)]), 1) == GOOD
+        # The second is short for sites that have just started: the answer says to send it again.
+        for _ in range(TRIES_MAX):
+            found = stages(await world.submit([whole(update)]), 1)
+            if found != refused:
+                break
+        assert found == GOOD
 
 
 async def test_a_payload_of_a_whole_chunk_is_pulled_by_attesters(tmp_path: Path) -> None:
