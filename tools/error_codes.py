@@ -72,7 +72,7 @@ AREAS = {
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",
-    "VERDICT": "Verdicts beside a commit",
+    "VERDICT": "Verdicts on updates",
     "VERSION": "Model versions at a site",
     "WATCH": "Watching updates",
 }
