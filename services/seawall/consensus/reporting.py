@@ -156,6 +156,8 @@ class Reporting:
             case "slot_decided":
                 decided = "direct" if fields["direct"] else "indirect"
                 self._metrics.leaders(decided if fields["digest"] else "skipped").inc()
+            case "updates_dead":
+                self._fast_path["dead"].inc(int(fields["updates"]))
             case "equivocation":
                 self._metrics.byzantine_evidence.labels(kind="equivocation").inc()
                 self._log.warning("equivocation", **_short(fields))

@@ -282,6 +282,7 @@ class Progress:
         if update is not None:
             self._land(update)
         else:
+            self._final.pop(update_id, None)
             update = self._remembered.get(update_id)
             if update is None:
                 waiting = self._watched.pop(update_id, None)
