@@ -110,8 +110,10 @@ class Pipeline:
     def add_again(self, update: Update, reason: PeerError) -> None:
         """Batch an update anew whose place in a block came to nothing, a bounded number of times.
 
-        It is judged and attested again, so one that has expired meanwhile is refused.
+        It is judged and attested again, unless it has expired by now.
         """
+        if not update.is_open:
+            return
         if update.tries >= UNDECIDED_TRIES_MAX:
             self._refuse(update, reason)
             return
