@@ -40,6 +40,7 @@ async def test_every_site_says_what_is_final(tmp_path: Path) -> None:
         ]
         assert await group.submit(0, 1) == [""]
         for answer in await asyncio.gather(*told):
+            assert isinstance(answer, consensus_pb2.FollowFinalityResponse)
             (statement,) = answer.statements
             assert list(statement.update_ids) == wanted
             assert statement.block_round > 0
