@@ -34,6 +34,7 @@ async def test_a_large_update_is_committed_and_its_parts_are_checked(tmp_path: P
         *before, seen = await world.watch([update.update_id], 2)
         assert seen.stage == COMMITTED
         assert [one.stage for one in before] in ([], [FINAL])
+        await world.watch([update.update_id])
         # Once more, in either way: it is there, and nothing is sent twice.
         opened = await world.open(update)
         assert missing(opened, update) == []
