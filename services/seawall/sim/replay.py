@@ -44,6 +44,8 @@ def repeat(world: World, rerun: Rerun) -> None:
         world.run()
     else:
         world.advance(rerun.until_us)
+    if rerun.finished:
+        world.finish()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
