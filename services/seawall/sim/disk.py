@@ -54,7 +54,7 @@ class Disk:
 
     `sync` returns at once; the world makes time pass and then calls `settle`. A crash in between
     falls into the sync and may leave any prefix of what it was writing. `lost_records` counts
-    records that a sync had promised and a crash took.
+    records that a sync had promised and a crash took, `synced_us` the time of all syncs.
     """
 
     def __init__(self) -> None:
@@ -65,6 +65,7 @@ class Disk:
         self.armed: CrashPoint | None = None
         self.health = DiskHealth()
         self.lost_records = 0
+        self.synced_us = 0
         self._syncing: list[Record] = []
         # How much of `durable` a crash leaves while the disk lies; None: all of it.
         self._kept: int | None = None
@@ -78,9 +79,16 @@ class Disk:
     def sync_us(self, usual_us: int, random: Random) -> int:
         """Draw how long a sync takes."""
         health = self.health
-        if not health.add_us:
-            return usual_us
-        return usual_us + int(health.add_us * random.lognormvariate(0.0, health.sigma))
+        taken_us = usual_us
+        if health.add_us:
+            taken_us += int(health.add_us * random.lognormvariate(0.0, health.sigma))
+        self.synced_us += taken_us
+        return taken_us
+
+    @property
+    def promised_records(self) -> int:
+        """Return how many records a lying disk has acknowledged that a crash would take."""
+        return 0 if self._kept is None else len(self.durable) - self._kept
 
     def append(self, records: Sequence[Record]) -> None:
         """Buffer records at the end."""
@@ -117,7 +125,7 @@ class Disk:
         """Lose what is not durable; a torn loss keeps a random prefix of it."""
         lost = self._syncing + self.tail
         if self._kept is not None:
-            self.lost_records += len(self.durable) - self._kept
+            self.lost_records += self.promised_records
             del self.durable[self._kept :]
         elif torn:
             self.durable.extend(lost[: random.randint(0, len(lost))])

@@ -225,6 +225,11 @@ class Network:
         link.messages = link.travel_us = 0
         return found
 
+    def carried(self, source: int, target: int) -> tuple[int, int]:
+        """Return (messages, their travel times together) since they were last set to zero."""
+        link = self._links[source][target]
+        return link.messages, link.travel_us
+
     def is_up(self, source: int, target: int) -> bool:
         """Return whether a message sent now would travel."""
         return self._links[source][target].up
