@@ -53,6 +53,21 @@ def load(data: bytes) -> Loaded:
     return Loaded(experiment=experiment, source=document.value)
 
 
+def with_seed(loaded: Loaded, seed: int) -> Loaded:
+    """Return the experiment with another seed, which may hit other sites.
+
+    Raises:
+        LocalError: a code of `checks`.
+
+    """
+    spec = loaded.experiment.spec.model_copy(update={"seed": seed})
+    experiment = loaded.experiment.model_copy(update={"spec": spec})
+    for problem in problems(experiment):
+        field = ".".join(str(part) for part in problem.path)
+        raise LocalError(problem.code, problem.hint, field=field)
+    return Loaded(experiment=experiment, source=loaded.source)
+
+
 def _first(faults: ValidationError, document: Document) -> LocalError:
     """Return the fault that stands first in the file."""
     errors = [

@@ -58,7 +58,6 @@ class Figures:
     progressed: int
     updates: int
     committed: int
-    judges: bool
 
 
 def quantiles(values: Sequence[int | None]) -> Latency:
@@ -114,25 +113,24 @@ def figures_of(
     held = _between(honest, baseline_us, heal_us)
     spared = [update for update in held if update.site not in hit]
     before = _between(honest, 0, baseline_us)
-    reached = [committed_us for u in held if (committed_us := meter.committed_us(u)) is not None]
+    reached = [u.committed_us for u in held if u.committed_us is not None]
     resumed = [meter.resumed_us.get(site) for site in running]
     back = [at_us for at_us in resumed if at_us is not None]
     recovery = (max(back) - heal_us) / SECOND_US if back and len(back) == len(resumed) else None
     retained = phases[1].committed / phases[0].committed if phases[0].committed else None
-    first = [_latency(u, meter.committed_us(u), stopped_us) for u in before]
-    second = [_latency(u, meter.committed_us(u), stopped_us) for u in held]
+    first = [_latency(u, u.committed_us, stopped_us) for u in before]
+    second = [_latency(u, u.committed_us, stopped_us) for u in held]
     counted = _between(meter.updates, 0, end_us)
     return Figures(
         phases=phases,
         spared_final=quantiles([_since(u, u.final_us) for u in spared]),
-        spared_committed=quantiles([_since(u, meter.committed_us(u)) for u in spared]),
+        spared_committed=quantiles([_since(u, u.committed_us) for u in spared]),
         recovery_seconds=recovery,
         throughput_retained=retained,
         sensitivity_seconds=area_us(first, second) / SECOND_US if first and second else None,
         progressed=sum(at_us < heal_us for at_us in reached),
         updates=len(counted),
-        committed=sum(meter.committed_us(update) is not None for update in counted),
-        judges=meter.judges,
+        committed=sum(update.committed_us is not None for update in counted),
     )
 
 
@@ -155,7 +153,7 @@ def _phase(
     seconds = (end_us - start_us) / SECOND_US
     members = _between(honest, start_us, end_us)
     finals = [update.final_us for update in honest]
-    committed = [meter.committed_us(update) for update in honest]
+    committed = [update.committed_us for update in honest]
 
     def rate(times: Sequence[int | None]) -> float:
         inside = sum(at is not None and start_us <= at < end_us for at in times)
@@ -169,5 +167,5 @@ def _phase(
         final=rate(finals),
         committed=rate(committed),
         final_latency=quantiles([_since(u, u.final_us) for u in members]),
-        committed_latency=quantiles([_since(u, meter.committed_us(u)) for u in members]),
+        committed_latency=quantiles([_since(u, u.committed_us) for u in members]),
     )

@@ -20,23 +20,21 @@ if TYPE_CHECKING:
 class Update:
     """One update at one site; virtual times in microseconds, None for what never happened.
 
-    `ordered_us` is when the site's replica had it in a certified commit, `accepted_us` when it had
-    the verdict ACCEPT in one. `is_honest` means that its contributor does not cheat.
+    `final_us` is when the site's replica stated FINAL, `committed_us` when it had delivered the
+    verdict ACCEPT with a certified commit. `is_honest` means that its contributor does not cheat.
     """
 
     site: int
     submitted_us: int
     is_honest: bool
     final_us: int | None = None
-    ordered_us: int | None = None
-    accepted_us: int | None = None
+    committed_us: int | None = None
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """What a seat has delivered under commits that are not certified yet."""
+    """What a seat has accepted with commits that are not certified yet."""
 
-    ordered: deque[tuple[int, Update]] = field(default_factory=deque)
     accepted: deque[tuple[int, Update]] = field(default_factory=deque)
     certified: int = 0
 
@@ -51,7 +49,6 @@ class Meter(Checker):
         resumed_us: by site, when it first ordered an update from after `heal_us`.
         crashes: how often each site has stopped.
         skew_ms: by site, how far the timestamp of its last block is from the true time.
-        judges: whether replicas give verdicts; without any, ordered is as good as committed.
 
     """
 
@@ -63,7 +60,6 @@ class Meter(Checker):
         self.resumed_us: dict[int, int] = {}
         self.crashes: dict[int, int] = {}
         self.skew_ms: dict[int, int] = {}
-        self.judges = False
         self._cheats = cheats
         self._heal_us = heal_us
         self._handed_in: dict[bytes, deque[tuple[int, int]]] = {}
@@ -111,22 +107,15 @@ class Meter(Checker):
 
     def _deliver(self, seat: "Seat", commit: Commit, waiting: _Waiting, now_us: int) -> None:
         self.heights.append((now_us, seat.index, commit.index))
-        self.judges = self.judges or bool(commit.finality_digest)
         for block in commit.blocks:
             for batch in block.block.batches:
                 members = self._batches.get((batch.site, batch.number), [])
                 self._resume(seat, members, now_us)
-                if batch.site == seat.author:
-                    waiting.ordered.extend((commit.index, update) for update in members)
         for verdict in commit.verdicts:
             is_own = verdict.block.author == seat.author
             if is_own and verdict.judgement is Judgement.ACCEPT:
                 members = self._members(verdict.batch, verdict.positions)
                 waiting.accepted.extend((commit.index, update) for update in members)
-
-    def committed_us(self, update: Update) -> int | None:
-        """Return when an update was committed: accepted in a certified commit at its site."""
-        return update.accepted_us if self.judges else update.ordered_us
 
     def _members(self, batch: Batch, positions: tuple[int, ...]) -> list[Update]:
         members = self._batches.get((batch.site, batch.number), [])
@@ -138,9 +127,6 @@ class Meter(Checker):
 
     def _settle(self, waiting: _Waiting, now_us: int) -> None:
         """Give a time to what stands under commits that are certified now."""
-        while waiting.ordered and waiting.ordered[0][0] <= waiting.certified:
-            update = waiting.ordered.popleft()[1]
-            update.ordered_us = update.ordered_us or now_us
         while waiting.accepted and waiting.accepted[0][0] <= waiting.certified:
             update = waiting.accepted.popleft()[1]
-            update.accepted_us = update.accepted_us or now_us
+            update.committed_us = update.committed_us or now_us
