@@ -134,10 +134,15 @@ Fault = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Start a stopped seat; part of what a scenario does by hand, beside faults."""
+    """Start a stopped seat; part of what a scenario does by hand, beside faults.
+
+    With `copy_of` its disk and ledger become those of another seat first, as when a second machine
+    is set up from a running one.
+    """
 
     at_us: int
     seat: int
+    copy_of: int | None = None
 
 
 Move = Fault | Start

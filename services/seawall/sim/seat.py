@@ -1,5 +1,6 @@
 """One running replica of a world: its process, disk, ledger and clock."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -103,6 +104,12 @@ class Seat:
         self.disk.wipe()
         self.ledger = ModelLedger()
         self.wipes += 1
+
+    def copy(self, other: "Seat") -> None:
+        """Take over what another seat's disk and ledger hold now."""
+        self.lose_disk()
+        self.disk.durable.extend(other.disk.durable)
+        self.ledger = deepcopy(other.ledger)
 
     def arm(self, fault: Crash) -> None:
         """Crash at the next step that reaches the fault's point."""

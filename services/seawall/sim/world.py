@@ -153,9 +153,11 @@ class World:
 
     # --- moves by hand, at once; they become part of the replay command ---------------------------
 
-    def start(self, index: int) -> None:
-        """Start a seat, or restart it from what its disk kept."""
-        self.moves.append(Start(at_us=self.now_us, seat=index))
+    def start(self, index: int, *, copy_of: int | None = None) -> None:
+        """Start a seat, or restart it from what its disk kept, or from another seat's disk."""
+        self.moves.append(Start(at_us=self.now_us, seat=index, copy_of=copy_of))
+        if copy_of is not None:
+            self.seats[index].copy(self.seats[copy_of])
         self._start(index)
 
     def crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:

@@ -26,6 +26,7 @@ BehaviourName = Literal[
     "garbage_shares",
     "reject_all",
     "stale_parents",
+    "twins",
     "two_chains",
     "withhold",
 ]
@@ -159,7 +160,8 @@ class Byzantine(Part):
     """Sites that lie in a scripted way."""
 
     behaviour: BehaviourName
-    """A behaviour of `seawall.consensus.byzantine`."""
+    """A behaviour of `seawall.consensus.byzantine`, or `twins`: a second process with the site's
+    keys and a copy of its disk talks to `peers`, while the first one talks to all others."""
     targets: Targets
     """Who lies: at most f sites in the whole experiment, unless it is a positive control."""
     peers: Targets | None = None

@@ -41,13 +41,25 @@ class Injector:
         for number, fault in enumerate(experiment.spec.faults):
             self._at(phases.baseline + fault.at, partial(self._begin, number))
 
+    def _twin(self, site: int) -> int:
+        """Return the seat of a site's twin."""
+        return self._world.committee.size + self._world.plan.twins.index(site)
+
     def drive(self, until_us: int) -> None:
         """Move the world on to this time, with all faults that begin or end until then."""
+        if not self._world.now_us:
+            self._stop_twins()
         while self._heap and self._heap[0][0] <= until_us:
             time_us, _, action = heappop(self._heap)
             self._world.advance(time_us)
             action()
         self._world.advance(until_us)
+
+    def _stop_twins(self) -> None:
+        """Stop the second process of each site that will have one: so far it has none."""
+        self._world.advance(0)
+        for site in self._world.plan.twins:
+            self._world.crash(self._twin(site), restart_after_us=None)
 
     def _at(self, time_us: int, action: Callable[[], None]) -> None:
         self._sequence += 1
@@ -77,6 +89,9 @@ class Injector:
             case Links() as detail:
                 zones = self._experiment.site_zones
                 injected.illness = links.flaws(detail, zones, targets)
+            case Byzantine(behaviour="twins"):
+                injected.twins = {site: self._twin(site) for site in injected.hit}
+                injected.illness = links.twins(injected.twins, injected.about, world.plan.authors)
             case _:
                 pass
         self.injected.append(injected)
@@ -86,11 +101,15 @@ class Injector:
             self._crash(fault.detail, injected)
         else:
             self._apply(injected)
+        for site, twin in injected.twins.items():
+            world.start(twin, copy_of=site)
 
     def _end(self, number: int) -> None:
         """Look whether the fault was real, and end it; what others still do goes on."""
         injected = self._active.pop(number)
         injected.confirmation = self._probes[number].confirm()
+        for twin in injected.twins.values():
+            self._world.crash(twin, restart_after_us=None)
         if injected.kind != "crash":
             self._apply(injected)
 
@@ -116,18 +135,10 @@ class Injector:
 
     def _apply(self, injected: Injected) -> None:
         """Bring links or sites that a fault hits in line with the faults that are active now."""
+        if injected.illness.directions:
+            self._apply_links()
         now_us = self._world.now_us
         match injected.kind:
-            case "partition" | "delay" | "loss" | "gray":
-                whole = links.merged(one.illness for one in self._active.values())
-                flaws = tuple(
-                    Flaw(source=source, target=target, quality=quality)
-                    for (source, target), quality in sorted(whole.flaws.items())
-                )
-                change = LinksChange(
-                    at_us=now_us, cut=whole.cut, stalled=whole.stalled, flaws=flaws
-                )
-                self._world.apply(change)
             case "disk":
                 for seat in injected.hit:
                     health = self._health(seat)
@@ -135,12 +146,23 @@ class Injector:
             case "clock":
                 for seat in injected.hit:
                     self._world.apply(self._clock(seat))
-            case "byzantine":
+            case "byzantine" if not injected.twins:
                 for seat in injected.hit:
                     scripts = tuple(self._scripts(seat))
                     self._world.apply(ScriptChange(at_us=now_us, seat=seat, scripts=scripts))
             case _:
-                raise AssertionError("crashes are injected one by one")
+                pass
+
+    def _apply_links(self) -> None:
+        whole = links.merged(one.illness for one in self._active.values())
+        flaws = tuple(
+            Flaw(source=source, target=target, quality=quality)
+            for (source, target), quality in sorted(whole.flaws.items())
+        )
+        now_us = self._world.now_us
+        self._world.apply(
+            LinksChange(at_us=now_us, cut=whole.cut, stalled=whole.stalled, flaws=flaws)
+        )
 
     def _health(self, seat: int) -> DiskHealth:
         disks = [
@@ -173,5 +195,5 @@ class Injector:
     def _scripts(self, seat: int) -> Iterable[Script]:
         for one in self._active.values():
             detail = self._experiment.spec.faults[one.number].detail
-            if isinstance(detail, Byzantine) and seat in one.hit:
+            if isinstance(detail, Byzantine) and not one.twins and seat in one.hit:
                 yield Script(behaviour=detail.behaviour, peers=one.about, rounds=detail.rounds)

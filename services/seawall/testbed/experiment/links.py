@@ -131,6 +131,18 @@ def _directions(
     return list(dict.fromkeys([*forward, *[(b, a) for a, b in forward]]))
 
 
+def twins(seats: Mapping[int, int], peers: Sequence[int], authors: Sequence[int]) -> Illness:
+    """Return who does not see whom where sites have twins; `seats` are those of the twins.
+
+    A twin sees `peers` and other twins; the site itself sees everybody but `peers`.
+    """
+    cut = [(min(site, peer), max(site, peer)) for site in seats for peer in peers]
+    for twin in seats.values():
+        hidden = [s for s in range(len(authors)) if s not in (*peers, *seats.values())]
+        cut += [(seat, twin) for seat in hidden if authors[seat] != authors[twin]]
+    return Illness(cut=tuple(sorted(cut)))
+
+
 def merged(illnesses: Iterable[Illness]) -> Illness:
     """Return all of them at once."""
     cut: dict[Direction, None] = {}

@@ -90,6 +90,9 @@ class Meter(Checker):
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Take note of what a seat's replica states."""
+        if seat.index >= world.committee.size:
+            # A second process under a site's name: its word counts for nothing.
+            return
         now_us = world.now_us
         for block in own_blocks(seat.author, output, proposed=True):
             true_ms = WALL_MS + now_us // 1000

@@ -35,7 +35,7 @@ def probe_of(fault: FaultKind, injected: Injected, world: World, meter: Meter) -
         case Clock():
             return _ClockProbe(fault, injected, meter)
         case Byzantine():
-            return _LieProbe(injected, world)
+            return _TwinProbe(injected, world) if injected.twins else _LieProbe(injected, world)
         case Links():
             return _DelayProbe(injected, world)
         case _:
@@ -176,3 +176,26 @@ class _LieProbe:
             for seat, lies in zip(self._seats, found, strict=True)
         )
         return Confirmation(is_seen=bool(found) and all(found), evidence=evidence)
+
+
+class _TwinProbe:
+    """A twin is real when it has signed blocks of rounds after its site's at the beginning."""
+
+    def __init__(self, injected: Injected, world: World) -> None:
+        self._injected = injected
+        self._world = world
+        self._before = [self._round(site) for site in injected.hit]
+
+    def confirm(self) -> Confirmation:
+        twins = self._injected.twins
+        found = [self._round(twins[site]) for site in self._injected.hit]
+        rounds = [max(0, now - then) for now, then in zip(found, self._before, strict=True)]
+        evidence = ", ".join(
+            f"the twin of site {site} signed blocks of {count} rounds"
+            for site, count in zip(self._injected.hit, rounds, strict=True)
+        )
+        return Confirmation(is_seen=bool(rounds) and all(rounds), evidence=evidence)
+
+    def _round(self, seat: int) -> int:
+        engine = self._world.seats[seat].engine
+        return 0 if engine is None else engine.status().last_proposed_round

@@ -62,7 +62,7 @@ def run_simulated(loaded: Loaded, *, trace_site: int | None = None) -> Result:
     running = [
         seat.index
         for seat in world.seats
-        if seat.replica is not None and seat.author not in plan.scripted
+        if seat.replica is not None and seat.author not in (*plan.scripted, *plan.twins)
     ]
     figures = figures_of(meter, ends_us, hit, running, world.now_us)
     findings = judge(experiment, figures, injected, violation)
@@ -77,7 +77,7 @@ def run_simulated(loaded: Loaded, *, trace_site: int | None = None) -> Result:
         replay="" if violation is None else violation.replay,
         elapsed_us=outcome.elapsed_us,
         steps=outcome.steps,
-        commits=outcome.commits,
+        commits=outcome.commits[: world.committee.size],
         meter=meter,
         trace=None if recorder is None else recorder.json(world),
     )

@@ -14,6 +14,9 @@ from seawall.sim.plan import Arrival, Conflict, Load, Passing, Plan
 DRAIN_US: Final = 2 * SECOND_US
 """After the last phase: what was handed in by its end may still be ordered, and is counted."""
 
+TWINS: Final = "twins"
+"""The behaviour that is no script: a second process under the same name."""
+
 _CONFLICTS: Final = {conflict.value: conflict for conflict in Conflict}
 
 
@@ -24,11 +27,12 @@ def phase_ends_us(experiment: Experiment) -> tuple[int, int, int]:
     return baseline, hold, hold + phases.recover
 
 
-def scripted_sites(experiment: Experiment) -> tuple[int, ...]:
-    """Return the sites that lie at some time."""
+def liars(experiment: Experiment, *, twins: bool) -> tuple[int, ...]:
+    """Return the sites that have a twin at some time, or that follow a script at some time."""
     found: set[int] = set()
     for number, fault in enumerate(experiment.spec.faults):
-        if isinstance(fault.detail, Byzantine):
+        detail = fault.detail
+        if isinstance(detail, Byzantine) and (detail.behaviour == TWINS) == twins:
             found.update(targets_of(experiment, number)["targets"])
     return tuple(sorted(found))
 
@@ -46,7 +50,8 @@ def plan_of(experiment: Experiment) -> Plan:
         raise LocalError("EXPERIMENT_UNSUPPORTED", hint, field="spec.engine.name")
     matrix, knobs = experiment.zone_matrix, spec.simulator
     _, heal_us, end_us = phase_ends_us(experiment)
-    scripted = scripted_sites(experiment)
+    scripted, twins = liars(experiment, twins=False), liars(experiment, twins=True)
+    zones = experiment.site_zones
     plan = Plan(
         seed=spec.seed,
         stakes=(1,) * spec.topology.sites,
@@ -56,9 +61,10 @@ def plan_of(experiment: Experiment) -> Plan:
             default_us=max(1, matrix.inside_us // 2),
             sigma=knobs.jitter_sigma,
         ),
-        zones=experiment.site_zones,
+        zones=(*zones, *[zones[site] for site in twins]),
+        twins=twins,
         scripted=scripted,
-        excused=tuple([site for site in faulty_sites(experiment) if site not in scripted]),
+        excused=faulty_sites(experiment),
         heal_us=heal_us,
         limit_us=end_us + DRAIN_US,
         sync_us=knobs.sync,
