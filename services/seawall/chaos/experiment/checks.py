@@ -121,9 +121,20 @@ def _fault(experiment: Experiment, fault: Fault, number: int, hold_us: int) -> I
         yield from _partition(experiment, detail, kind)
     if isinstance(detail, Links):
         yield from _links(experiment, detail, kind)
-    if isinstance(detail, Crash) and detail.every is not None and not detail.restart:
-        hint = "a rolling crash starts each site again: leave restart out"
-        yield Problem(code="EXPERIMENT_FAULT", hint=hint, path=(*kind, "every"))
+    if isinstance(detail, Crash) and detail.every is not None:
+        yield from _rolling(experiment, detail, number, (*kind, "every"))
+
+
+def _rolling(experiment: Experiment, crash: Crash, number: int, path: Path) -> Iterator[Problem]:
+    fault = experiment.spec.faults[number]
+    if not crash.restart or crash.targets.group == "primaries":
+        hint = "a rolling crash starts each site again, and knows them before: not the leaders"
+        yield Problem(code="EXPERIMENT_FAULT", hint=hint, path=path)
+        return
+    lasts_us = fault.ends_us(experiment.spec.phases.hold) - fault.at
+    if (crash.every or 0) * len(targets_of(experiment, number)["targets"]) > lasts_us:
+        hint = "every times the number of sites is longer than the fault: make it last longer"
+        yield Problem(code="EXPERIMENT_TIME", hint=hint, path=path)
 
 
 def _selector(

@@ -51,13 +51,15 @@ class Injector:
             self._stop_twins()
         while self._heap and self._heap[0][0] <= until_us:
             time_us, _, action = heappop(self._heap)
-            self._world.advance(time_us)
+            if time_us > self._world.now_us:
+                # Not between changes of one instant: a replay makes them at one go, too.
+                self._world.advance(time_us)
             action()
         self._world.advance(until_us)
 
     def _stop_twins(self) -> None:
         """Stop the second process of each site that will have one: so far it has none."""
-        self._world.advance(0)
+        self._world.advance(1)
         for site in self._world.plan.twins:
             self._world.crash(self._twin(site), restart_after_us=None)
 

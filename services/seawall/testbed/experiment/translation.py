@@ -11,7 +11,7 @@ from seawall.sim.coin import CoinKind
 from seawall.sim.network import SECOND_US, ZoneDelay
 from seawall.sim.plan import Arrival, Conflict, Load, Passing, Plan
 
-DRAIN_US: Final = 2 * SECOND_US
+DRAIN_US: Final = SECOND_US
 """After the last phase: what was handed in by its end may still be ordered, and is counted."""
 
 TWINS: Final = "twins"
