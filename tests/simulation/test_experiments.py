@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from seawall.chaos.experiment.reading import load
+from seawall.chaos.experiment.reading import load, with_seed
 from seawall.cli.main import main
 from seawall.sim import replay
 from seawall.testbed.experiment.runner import run_simulated
 from seawall.testbed.experiment.verdict import Verdict
 from tests.tidy import checkout
+from tests.unit.testbed.experiment.small import small
 
 EXPERIMENTS = sorted((checkout.ROOT / "experiments").glob("*.yaml"))
 UNSAFE = {"byzantine-plus-one": "I3"}
@@ -68,7 +69,8 @@ def test_the_command_prints_json_and_writes_page_and_trace(
 
 
 def test_equal_seeds_give_equal_results_and_others_do_not() -> None:
-    loaded = load((checkout.ROOT / "experiments" / "lying-fsync.yaml").read_bytes())
+    loaded = small("{crash: {targets: one}}")
     first, again = run_simulated(loaded), run_simulated(loaded)
     assert first.figures == again.figures
     assert first.commits == again.commits
+    assert run_simulated(with_seed(loaded, 9)).figures != first.figures

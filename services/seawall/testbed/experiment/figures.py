@@ -103,12 +103,13 @@ def figures_of(
     `stopped_us` is where the run ended.
     """
     baseline_us, heal_us, end_us = ends_us
+    # A run that was stopped by a violation has no more than it had until then.
+    ran_us = [min(end, stopped_us) for end in (0, *ends_us)]
     names = ("baseline", "hold", "recover")
-    starts = (0, baseline_us, heal_us)
     honest = [update for update in meter.updates if update.is_honest]
     phases = tuple(
         _phase(name, meter, honest, start, end)
-        for name, start, end in zip(names, starts, ends_us, strict=True)
+        for name, (start, end) in zip(names, pairwise(ran_us), strict=True)
     )
     held = _between(honest, baseline_us, heal_us)
     spared = [update for update in held if update.site not in hit]

@@ -20,7 +20,7 @@ STEPS: Final = 200
 
 def throughput(result: Result) -> str:
     """Return updates a second over time: handed in, final, committed."""
-    end_us = phase_ends_us(result.experiment)[2]
+    end_us = _end_us(result)
     width_us = max(SECOND_US // 5, end_us // BUCKETS)
     meter = result.meter
     series: list[tuple[str, Sequence[int | None], str]] = [
@@ -43,7 +43,7 @@ def throughput(result: Result) -> str:
 
 def latency(result: Result) -> str:
     """Return the latency of every update over the time at which it was handed in."""
-    end_us = phase_ends_us(result.experiment)[2]
+    end_us = _end_us(result)
     updates = [update for update in result.meter.updates if update.submitted_us < end_us]
     step = max(1, len(updates) // DOTS_MAX)
     final = _points(updates[::step], "final")
@@ -62,7 +62,7 @@ def latency(result: Result) -> str:
 def heights(result: Result) -> str:
     """Return the commits of each site over time."""
     sites = result.experiment.spec.topology.sites
-    end_us = phase_ends_us(result.experiment)[2]
+    end_us = _end_us(result)
     steps = [step for step in result.meter.heights if step[0] <= end_us]
     top = max((height for _, _, height in steps), default=1)
     plot = Plot(
@@ -93,7 +93,7 @@ def distributions(result: Result) -> str:
     plot = Plot(
         "share of updates by latency",
         Axis(low=0, high=high, title="ms, handed in to committed"),
-        Axis(low=0, high=105, title="updates, %"),
+        Axis(low=0, high=118, title="updates, %"),
     )
     for (name, updates), colour in zip(found, (COLOURS[2], BAND), strict=True):
         values = sorted(value for _, value in _points(updates, "committed"))
@@ -129,13 +129,23 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [*points[::step], *points[-1:]]
 
 
+def _end_us(result: Result) -> int:
+    """Return where the plots end: with the last phase, or where a violation stopped the run."""
+    return max(SECOND_US, min(phase_ends_us(result.experiment)[2], result.elapsed_us))
+
+
 def _seconds(result: Result) -> Axis:
-    end_us = phase_ends_us(result.experiment)[2]
+    end_us = _end_us(result)
     return Axis(low=0.0, high=end_us / SECOND_US, title="seconds of virtual time")
 
 
 def _add_bands(plot: Plot, injected: Sequence[Injected]) -> None:
+    labels: dict[int, list[str]] = {}
     for fault in injected:
-        start, end = fault.begin_us / SECOND_US, fault.end_us / SECOND_US
-        label = f"{fault.number}"
+        labels.setdefault(fault.begin_us, []).append(f"{fault.number}")
+    for fault in injected:
+        start = fault.begin_us / SECOND_US
+        end = min(fault.end_us / SECOND_US, plot.x.high)
+        # Faults that begin together would write over each other.
+        label = ", ".join(labels.pop(fault.begin_us, ()))
         plot.band(start, end, label, f"fault {fault.number}: {fault.kind}", BAND)
