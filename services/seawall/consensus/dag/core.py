@@ -58,7 +58,7 @@ class Core:
         self.votes = CommitVotes(
             identity, committee, self.stakes, parameters.block_commit_votes_max
         )
-        self.fast_path = FastPath(self.store, self.stakes, parameters)
+        self.fast_path = FastPath(self.store, self.stakes, parameters, self.own)
         self.payloads = Payloads(parameters)
         self.unwritten: list[Record] = []
         self.heard_rounds = [0] * committee.size
