@@ -8,7 +8,7 @@ from seawall.consensus.byzantine.table import Script
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim import rerun as module
 from seawall.sim.byzantine import forger
-from seawall.sim.checking import InvariantError
+from seawall.sim.checking import Checker, InvariantError
 from seawall.sim.disk import CrashPoint, DiskHealth
 from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.network import SECOND_US, FixedDelay, Loss, Quality, ZoneDelay
@@ -144,6 +144,25 @@ def drive(world: World) -> None:
     world.start(1)
     world.apply(Partition(at_us=0))
     world.advance(3 * SECOND_US)
+
+
+class Strict(Checker):
+    """Is never content with a run as a whole."""
+
+    def on_end(self, world: World) -> None:
+        """Find it broken."""
+        raise world.violation("I0", "made up")
+
+
+def test_a_run_that_was_judged_as_a_whole_is_judged_so_again() -> None:
+    world = World(Plan(seed=5), honest_machinery("sync"), checkers=(Strict(),))
+    world.advance(SECOND_US)
+    with pytest.raises(InvariantError) as caught:
+        world.finish()
+    rerun = decode(arguments_of(caught.value.replay)[-1])
+    assert (rerun.finished, rerun.until_us) == (True, SECOND_US)
+    with pytest.raises(InvariantError):
+        repeat(World(rerun.plan, honest_machinery("sync"), checkers=(Strict(),)), rerun)
 
 
 def test_moves_by_hand_are_part_of_what_is_run_again() -> None:

@@ -110,11 +110,11 @@ def overview() -> str:
 
 
 def parser_of(name: str, module: Command) -> argparse.ArgumentParser:
-    """Return the parser of one command."""
+    """Return the parser of one command; its module may have exit codes of its own to explain."""
     parser = argparse.ArgumentParser(
         prog=f"seawall {name}",
         description=module.__doc__,
-        epilog=EXIT_CODES,
+        epilog=getattr(module, "EXIT_CODES", EXIT_CODES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")

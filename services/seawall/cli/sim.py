@@ -1,12 +1,11 @@
 """Run an experiment in virtual time: the same replicas as real sites, on a modelled network.
 
-Prints what was measured and how it is judged. Exit codes: 0 PASS, 1 DEGRADED (a service level or
-liveness), 3 UNSAFE (an invariant), 4 INCONCLUSIVE (the run says nothing), 2 wrong usage or file.
-`seawall sim bench` measures consensus without faults.
+Prints what was measured and how it is judged.
 """
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 from seawall.chaos.experiment.plain import FILE_SIZE_BYTES_MAX
 from seawall.chaos.experiment.reading import Loaded, load, with_seed
@@ -15,6 +14,15 @@ from seawall.errors import LocalError, OperationalError
 from seawall.testbed.experiment.page import render_page
 from seawall.testbed.experiment.runner import Result, document_of, run_simulated
 from seawall.testbed.experiment.tables import summary
+
+EXIT_CODES: Final = """exit codes:
+  0  PASS: all that was expected
+  1  DEGRADED: a service level or liveness was missed
+  2  wrong usage, or a wrong file of your own
+  3  UNSAFE: an invariant was violated
+  4  INCONCLUSIVE: the run says nothing, as when a fault had no effect
+  5  a fault of Seawall itself
+  130  interrupted"""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,8 @@ class Disk:
 
     `sync` returns at once; the world makes time pass and then calls `settle`. A crash in between
     falls into the sync and may leave any prefix of what it was writing. `lost_records` counts
-    records that a sync had promised and a crash took, `synced_us` the time of all syncs.
+    records that a sync had promised and a crash took, `synced_us` the time of all syncs, `refusals`
+    the writes that found no space since one did.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ class Disk:
         self.health = DiskHealth()
         self.lost_records = 0
         self.synced_us = 0
+        self.refusals = 0
         self._syncing: list[Record] = []
         # How much of `durable` a crash leaves while the disk lies; None: all of it.
         self._kept: int | None = None
@@ -93,6 +95,7 @@ class Disk:
     def append(self, records: Sequence[Record]) -> None:
         """Buffer records at the end."""
         if records and self.health.full:
+            self.refusals += 1
             raise Crashed
         if records and self.armed is CrashPoint.BEFORE_PERSIST:
             raise Crashed
@@ -114,6 +117,7 @@ class Disk:
 
     def settle(self) -> None:
         """End the sync: what it wrote is durable, and what a new base replaces may go."""
+        self.refusals = 0
         self.durable.extend(self._syncing)
         if self._kept is not None and not self.health.lying:
             self._kept = None

@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
 WALL_MS = 1_800_000_000_000
 BOOT_US = 1_000_000_000
-RESTART_US = 5_000_000
-"""The longest pause of a supervisor between two starts, as `seawall up` makes them."""
+RESTART_US = 200_000
+RESTART_US_MAX = 5_000_000
+"""The pauses of a supervisor before it starts a process again, doubling, as in `seawall up`."""
 BROKEN = (AssertionError, AttributeError, LookupError, SeawallError, TypeError, ValueError)
 """What a replica may never raise: a broken assertion, or an error of its own code."""
 
@@ -339,7 +340,8 @@ class World:
             self._crash_by(replace(fault, seat=seat.index))
             return
         assert seat.disk.health.full, "only an armed or a full disk ends its process"
-        self._crash(seat.index, restart_after_us=RESTART_US)
+        back_us = min(RESTART_US_MAX, RESTART_US << (seat.disk.refusals - 1))
+        self._crash(seat.index, restart_after_us=back_us)
 
     def _finish(self, seat: Seat, incarnation: int, output: Output) -> None:
         """Apply an output whose records are durable by now."""

@@ -1,8 +1,11 @@
+import re
+
 import pytest
 
 from seawall.chaos.experiment.checks import faulty_sites, targets_of
 from seawall.chaos.experiment.reading import load, with_seed
 from seawall.errors import LocalError
+from tests.tidy import checkout
 
 TEXT = """\
 apiVersion: seawall.dev/v1
@@ -185,3 +188,10 @@ def test_targets_are_drawn_from_the_seed() -> None:
         for n in range(5)
     ]
     assert any(other != first for other in others)
+
+
+def test_the_example_of_the_page_is_an_experiment() -> None:
+    page = (checkout.ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    found = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    assert len(load(found[1].encode()).experiment.spec.faults) == 2
