@@ -246,6 +246,19 @@ async def test_many_updates_are_sent_in_few_messages() -> None:
     assert len(events) == 150
 
 
+@pytest.mark.parametrize(("until", "count"), [("final", 3), ("committed", 4)])
+async def test_many_hear_final_once_from_the_site_that_has_them(until: str, count: int) -> None:
+    async with Town() as town, client(town) as ours:
+        for site in town.sites:
+            site.manner.stages = (1, 2, 3, 4)
+        base = await ours.pull()
+        prepared = await ours.prepare(np.ones(8, dtype=np.int32), base, 1)
+        events = [
+            event async for some in ours.submit_many([prepared], until=until) for event in some
+        ]
+        assert [event.stage for event in events] == [Stage(at) for at in range(1, count + 1)]
+
+
 async def test_many_report_refusals_and_go_on() -> None:
     async with Town() as town, client(town, key=None) as ours, client(town) as signer:
         base = await ours.pull()
