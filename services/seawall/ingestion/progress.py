@@ -307,13 +307,16 @@ class Progress:
         return update
 
     def overtaken(self, contributor: bytes, seq: int, payload: bytes, update_id: bytes) -> None:
-        """End updates in flight that the acceptance of another one rules out."""
+        """End updates in flight that the acceptance of another one rules out.
+
+        An equal payload that consensus has may still be accepted, with taint.
+        """
         other = self._by_seq.get((contributor, seq))
         if other is not None and other != update_id:
             hint = "another update with this number was committed: use each number once"
             self.refuse(self._in_flight[other], PeerError("REPLAY_EQUIVOCATION", hint, field="seq"))
         other = self._by_payload.get((contributor, payload))
-        if other is not None and other != update_id:
+        if other is not None and other != update_id and not self._in_flight[other].handed:
             hint = "this contributor's payload was committed with another update"
             refusal = PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
             self.refuse(self._in_flight[other], refusal)

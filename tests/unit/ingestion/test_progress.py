@@ -279,3 +279,18 @@ def test_what_consensus_has_does_not_expire_here() -> None:
     progress.rise(5, 9)
     assert (ours.is_open, waiting.stages) == (False, ["REPLAY_EXPIRED"])
     assert (handed.is_open, heard.stages) == (True, [])
+
+
+def test_a_copy_that_consensus_has_waits_for_its_own_verdict() -> None:
+    owner = author()
+    for is_handed, stages in ((False, ["REPLAY_PAYLOAD"]), (True, [])):
+        progress = progress_of()
+        signed = owner.update()
+        update = progress.admit(admitted(signed), signed.payload, 0)
+        listener = Listener()
+        progress.attach(update, listener, 1)
+        update.handed = is_handed
+        assert update.admitted is not None
+        claim = update.admitted.submission
+        progress.overtaken(claim.contributor, claim.seq + 1, claim.payload_digest, b"a" * 32)
+        assert listener.stages == stages
