@@ -129,7 +129,7 @@ soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
 	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz every decoder, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
+fuzz: setup ## Fuzz decoders and steps, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ_FLAGS)
 
 .PHONY: clean

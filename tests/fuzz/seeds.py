@@ -49,6 +49,7 @@ from seawall.formats.slsa import Provenance
 from tests.cases.authors import SMALL, Author
 from tests.fuzz.codec_targets import join_records
 from tests.fuzz.peer_targets import COMMITTEE, PLACEHOLDER, join
+from tests.fuzz.step_seeds import all_programs
 from tests.fuzz.targets import TARGETS
 from tests.unit.consensus.cluster import Cluster, make_batch, make_record
 from tests.unit.consensus.dag.drawing import genesis as genesis_refs
@@ -76,6 +77,9 @@ def all_seeds() -> Iterator[Seed]:
     yield from _codec(run)
     yield from _journal(run)
     yield from _peers(run)
+    for name, program in all_programs():
+        yield "step_sync", name, program
+        yield "step_async", name, b"\xff" + program
     yield from _json()
     yield from _statements()
     yield from _tensors()
