@@ -102,6 +102,7 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
+	@$(BIN)/python -m tests.cases.bad_input_page
 
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").

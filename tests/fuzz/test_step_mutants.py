@@ -25,7 +25,7 @@ def forgetful(block: VerifiedBlock) -> Record:
 
 def trusting(self: Synchroniser, refs: tuple[object, ...]) -> bool:
     """Believe that peers answer what was asked, and nothing else."""
-    return any(self._wants[ref] for ref in refs)  # type: ignore[index]
+    return any(self._wants[ref] for ref in refs)  # type: ignore[index] # a mutant
 
 
 MUTANTS: list[tuple[str, object, str, object, type[Exception]]] = [
