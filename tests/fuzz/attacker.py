@@ -2,11 +2,20 @@
 
 from typing import Final
 
-from seawall.codec import genesis_ref, seal_block
+import msgspec
+
+from seawall.codec import (
+    attestation_message,
+    batch_root,
+    encode_records,
+    genesis_ref,
+    seal_block,
+)
 from seawall.consensus.messages import INTEGER_MAX
 from seawall.crypto.hashing import sha256
 from seawall.domain.block import (
     GENESIS_ROUND,
+    Attestation,
     Batch,
     Block,
     BlockFlags,
@@ -16,15 +25,27 @@ from seawall.domain.block import (
     RejectSet,
     VerifiedBlock,
 )
+from seawall.domain.committee import Committee
 from seawall.formats.checkpoint import Checkpoint
 from seawall.formats.cosignature import cosign
 from seawall.sim.coin import KeyedHashCoin
 from tests.fuzz.program import Program
 from tests.fuzz.siege import LIAR, SECRETS, SIZE, TARGET, Siege
-from tests.unit.consensus.cluster import consensus_key, cosigner_key, make_batch
+from tests.unit.consensus.cluster import consensus_key, cosigner_key, make_record
 
 LAST_ROUND: Final = INTEGER_MAX
 KEPT_MAX: Final = 256
+
+
+def rival_batch(committee: Committee, site: int, number: int) -> Batch:
+    """Return a batch of one update; of sixteen numbers all updates have one key."""
+    record = make_record(number // 16)
+    other = msgspec.structs.replace(record, update_id=sha256(b"rival%d" % number))
+    records = encode_records([other if number % 16 else record])
+    root = batch_root(records)
+    message = attestation_message(committee.origin, committee.epoch, site, number, 0, root)
+    certificate = [Attestation(one, consensus_key(one).sign(message)) for one in (1, LIAR)]
+    return Batch(site, number, 0, records, tuple(certificate))
 
 
 class Attacker:
@@ -57,7 +78,7 @@ class Attacker:
             batches=self._batches() if program.byte() >= 0xC0 else (),
             transactions=(b"note%d" % program.byte(),) if program.byte() >= 0xC0 else (),
             rejects=self._rejects(round_) if program.byte() >= 0xC0 else (),
-            vote_cutoff=max(0, round_ - 1 - program.byte() % 4),
+            vote_cutoff=max(0, round_ - 1 - program.byte() % 8),
             coin_shares=self._shares(round_),
             commit_votes=votes,
         )
@@ -105,13 +126,22 @@ class Attacker:
     # --- content ---------------------------------------------------------------------------------
 
     def _batches(self) -> tuple[Batch, ...]:
+        """Return batches with few different keys, so that some of the updates are rivals."""
         program = self._program
         numbers = [program.byte() for _ in range(1 + program.byte() % 3)]
-        return tuple([make_batch(self._siege.committee, LIAR, number) for number in numbers])
+        return tuple([rival_batch(self._siege.committee, LIAR, number) for number in numbers])
 
     def _rejects(self, round_: int) -> tuple[RejectSet, ...]:
+        """Return a reject of a block with updates, or of one that nobody has."""
         program = self._program
-        target = Ref(max(0, round_ - 1), program.byte() % SIZE, sha256(b"%d" % program.byte()))
+        known = [
+            block.ref
+            for author in range(SIZE)
+            for block in self._siege.seen(author)[-8:]
+            if block.block.batches and block.ref.round < round_
+        ]
+        unknown = Ref(max(0, round_ - 1), program.byte() % SIZE, sha256(b"%d" % program.byte()))
+        target = program.choose((*known, unknown))
         return (RejectSet(target, tuple(range(program.byte() % 5))),)
 
     def _shares(self, round_: int) -> CoinShares:

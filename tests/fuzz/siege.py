@@ -44,6 +44,7 @@ from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.coin import CoinKind, coin_engine, dealt
 from seawall.sim.recovery import core_of, standing_in, standing_of
+from tests.fuzz.judgement import Judgements
 from tests.fuzz.properties import REFUSALS, check_refusal
 from tests.unit.consensus.cluster import (
     Cluster,
@@ -84,6 +85,7 @@ class Siege(Cluster):
 
     def __init__(self, wave_length: int) -> None:
         self._coin = wave_length > 3
+        self.judgements = Judgements()
         self.field = msgspec.structs.replace(make_committee(), coin=KEYS if self._coin else None)
         parameters = PARAMETERS.asynchronous(wave_length) if self._coin else PARAMETERS
         super().__init__(parameters=parameters)
@@ -221,9 +223,11 @@ class Siege(Cluster):
             self._check_memory()
 
     def _keep(self, index: int, site: Site, output: Output) -> None:
-        """Look at what the replica under test puts out, before it is carried out."""
+        """Look at what a replica puts out, before it is carried out."""
         if index == TARGET:
             self._check_output(output)
+        if index != LIAR:
+            self.judgements.check(output)
         super()._keep(index, site, output)
 
     def _check_output(self, output: Output) -> None:

@@ -39,6 +39,8 @@ def all_programs() -> Iterator[tuple[str, bytes]]:
     yield "start", _do(Attack.restart) + _do(Attack.latest, *range(12)) * 2 + wait
     yield "restarts", (_do(Attack.submit, 0, 2, 5, 5, 5, 5, 2, 9, 9, 3) + _do(Attack.restart)) * 4
     yield "flood", _do(Attack.submit, 0, 3, 1, 0, 2, 0, 3, 0, 3, 60, 70, 80, 39) * 3 + wait
+    rivals = [_do(Attack.contest, number, 0, 1, 0, 2) + wait for number in range(4)]
+    yield "rivals", b"".join(rivals) + _do(Attack.wait, LATE)
     ledger = b"".join([_do(Attack.rooted, choice) for choice in (0, 3, 5, 1, 2, 4)])
     yield "ledger", (ledger + _do(Attack.wait, 9)) * 4
     yield "days", (_do(Attack.oversleep, 22) + lie + _do(Attack.oversleep, 5) + wait) * 2

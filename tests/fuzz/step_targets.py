@@ -29,7 +29,7 @@ from seawall.consensus.messages import INTEGER_MAX
 from seawall.crypto.hashing import sha256
 from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.commit import Commit
-from tests.fuzz.attacker import Attacker
+from tests.fuzz.attacker import Attacker, rival_batch
 from tests.fuzz.program import Program
 from tests.fuzz.siege import LIAR, SIZE, TARGET, Siege
 from tests.unit.consensus.cluster import make_batch
@@ -142,11 +142,21 @@ class Attack:
         site = program.choose((TARGET, TARGET, TARGET, LIAR))
         batches = [
             make_batch(committee, site, program.byte(), updates=1 + program.byte() % 10)
+            if program.flag()
+            else rival_batch(committee, site, program.byte())
             for _ in range(program.byte() % 4)
         ]
         texts = [bytes(program.byte() * 2) for _ in range(program.byte() % 4)]
         for _ in range(1 + program.byte() % 40):
             self.siege.act(Submitted(tuple(batches), tuple(texts)))
+
+    def contest(self) -> None:
+        """Hand in rivals at several sites at once."""
+        program, siege = self.program, self.siege
+        key = program.byte() % 16 * 16
+        for site in range(SIZE):
+            batch = rival_batch(siege.committee, site, key + program.byte() % 3)
+            siege.post(site, Submitted((batch,)))
 
     def rooted(self) -> None:
         """Let the ledger answer out of order, or for commits that nobody delivered."""
@@ -228,6 +238,7 @@ ACTIONS: Final[tuple[Callable[[Attack], None], ...]] = (
     Attack.links,
     Attack.oversleep,
     Attack.restart,
+    Attack.contest,
 )
 """What a program's byte means: its place here is a part of the corpus, so add at the end."""
 
