@@ -50,8 +50,10 @@ def refused_messages() -> Iterator[BadMessage]:
             yield BadMessage(area, case.name, case.code, case.field, _sealed(block))
     yield from _signatures()
     yield from _bytes()
+    yield from _encoded()
     yield from _around_blocks()
     yield from _commits()
+    yield from _certificates()
     yield from _fragments()
 
 
@@ -94,6 +96,10 @@ def _bytes() -> Iterator[BadMessage]:
         ("another version", "BLOCK_VERSION", "version at 0", b"\2" + raw[1:]),
     ):
         yield BadMessage(area, name, code, place, _sent(data))
+
+
+def _encoded() -> Iterator[BadMessage]:
+    area = "a block's bytes"
     batch = make_batch(COMMITTEE, 1, 1)
     for name, code, place, change in (
         ("a round beyond 2^53 - 1", "BLOCK_RANGE", "", {"round": HUGE}),
@@ -135,69 +141,71 @@ def _bytes() -> Iterator[BadMessage]:
         yield BadMessage(area, name, code, place, _sent(data))
 
 
+AROUND: Final = (
+    ("a message", "of no kind", "SYNC_KIND", "", PeerMessage()),
+    (
+        "a message",
+        "a second hello",
+        "SYNC_KIND",
+        "",
+        PeerMessage(hello=consensus_pb2.PeerHello()),
+    ),
+    ("Subscribe", "beyond 2^53 - 1", "SYNC_RANGE", "after_round", encode(Subscribe(HUGE))[0]),
+    (
+        "FetchCommits",
+        "beyond 2^53 - 1",
+        "SYNC_RANGE",
+        "first_index",
+        encode(FetchCommits(HUGE))[0],
+    ),
+    (
+        "FetchBlocks",
+        "257 references",
+        "SYNC_COUNT",
+        "refs",
+        encode(FetchBlocks((SOME,) * 257))[0],
+    ),
+    (
+        "references",
+        "a round beyond 2^53 - 1",
+        "SYNC_RANGE",
+        "refs.round",
+        encode(FetchBlocks((Ref(HUGE, 0, bytes(32)),)))[0],
+    ),
+    (
+        "references",
+        "no member",
+        "SYNC_RANGE",
+        "refs.author",
+        encode(FetchBlocks((Ref(1, 5, bytes(32)),)))[0],
+    ),
+    (
+        "references",
+        "a digest of 31 bytes",
+        "SYNC_DIGEST",
+        "refs",
+        encode(FetchBlocks((Ref(1, 0, bytes(31)),)))[0],
+    ),
+    (
+        "BelowGc",
+        "a commit beyond 2^53 - 1",
+        "SYNC_RANGE",
+        "commit_index",
+        encode(BelowGc(HUGE, (), ()))[0],
+    ),
+    (
+        "LatestReply",
+        "with bytes that are no block",
+        "BLOCK_TRUNCATED",
+        "at 1",
+        PeerMessage(latest_reply=consensus_pb2.PeerLatestReply(own=b"x")),
+    ),
+)
+"""Area, name, code, place and message."""
+
+
 def _around_blocks() -> Iterator[BadMessage]:
-    refs = "references"
-    reply = consensus_pb2.PeerLatestReply(own=b"x")
-    for area, name, code, place, message in (
-        ("a message", "of no kind", "SYNC_KIND", "", PeerMessage()),
-        (
-            "a message",
-            "a second hello",
-            "SYNC_KIND",
-            "",
-            PeerMessage(hello=consensus_pb2.PeerHello()),
-        ),
-        ("Subscribe", "beyond 2^53 - 1", "SYNC_RANGE", "after_round", encode(Subscribe(HUGE))[0]),
-        (
-            "FetchCommits",
-            "beyond 2^53 - 1",
-            "SYNC_RANGE",
-            "first_index",
-            encode(FetchCommits(HUGE))[0],
-        ),
-        (
-            "FetchBlocks",
-            "257 references",
-            "SYNC_COUNT",
-            "refs",
-            encode(FetchBlocks((SOME,) * 257))[0],
-        ),
-        (
-            refs,
-            "a round beyond 2^53 - 1",
-            "SYNC_RANGE",
-            "refs.round",
-            encode(FetchBlocks((Ref(HUGE, 0, bytes(32)),)))[0],
-        ),
-        (
-            refs,
-            "no member",
-            "SYNC_RANGE",
-            "refs.author",
-            encode(FetchBlocks((Ref(1, 5, bytes(32)),)))[0],
-        ),
-        (
-            refs,
-            "a digest of 31 bytes",
-            "SYNC_DIGEST",
-            "refs",
-            encode(FetchBlocks((Ref(1, 0, bytes(31)),)))[0],
-        ),
-        (
-            "BelowGc",
-            "a commit beyond 2^53 - 1",
-            "SYNC_RANGE",
-            "commit_index",
-            encode(BelowGc(HUGE, (), ()))[0],
-        ),
-        (
-            "LatestReply",
-            "with bytes that are no block",
-            "BLOCK_TRUNCATED",
-            "at 1",
-            PeerMessage(latest_reply=reply),
-        ),
-    ):
+    for area, name, code, place, message in AROUND:
         yield BadMessage(area, name, code, place, _just(message))
 
 
@@ -215,31 +223,38 @@ def _broken(change: Change) -> Callable[[Commits], tuple[PeerMessage, ...]]:
     return make
 
 
-def _commits() -> Iterator[BadMessage]:
-    def set_first(name: str, value: object) -> Change:
-        return lambda answer: setattr(answer.commits[0], name, value)
+def _set_first(name: str, value: object) -> Change:
+    return lambda answer: setattr(answer.commits[0], name, value)
 
+
+def _commits() -> Iterator[BadMessage]:
     def too_many(answer: consensus_pb2.PeerCommits) -> None:
         answer.commits.extend([types_pb2.Commit()] * 4097)
 
     for name, code, place, change in (
-        ("an index beyond 2^53 - 1", "SYNC_RANGE", "commits.index", set_first("index", HUGE)),
-        ("a clock beyond 2^53 - 1", "SYNC_RANGE", "commits.clock_ms", set_first("clock_ms", HUGE)),
+        ("an index beyond 2^53 - 1", "SYNC_RANGE", "commits.index", _set_first("index", HUGE)),
+        ("a clock beyond 2^53 - 1", "SYNC_RANGE", "commits.clock_ms", _set_first("clock_ms", HUGE)),
         (
             "a gc round beyond 2^53 - 1",
             "SYNC_RANGE",
             "commits.gc_round",
-            set_first("gc_round", HUGE),
+            _set_first("gc_round", HUGE),
         ),
-        ("no digest", "SYNC_DIGEST", "commits.digest", set_first("digest", b"")),
+        ("no digest", "SYNC_DIGEST", "commits.digest", _set_first("digest", b"")),
         (
             "no previous digest",
             "SYNC_DIGEST",
             "commits.previous_digest",
-            set_first("previous_digest", b""),
+            _set_first("previous_digest", b""),
         ),
         ("4097 commits", "SYNC_COUNT", "commits", too_many),
         ("a vote that is no block", "BLOCK_TRUNCATED", "at 1", lambda one: one.votes.append(b"x")),
+    ):
+        yield BadMessage("Commits", name, code, place, _broken(change))
+
+
+def _certificates() -> Iterator[BadMessage]:
+    for name, code, place, change in (
         (
             "a certificate with a root of one byte",
             "SYNC_DIGEST",
