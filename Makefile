@@ -102,6 +102,7 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
+	@$(BIN)/python -m tests.cases.bad_input_page
 
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
@@ -129,7 +130,7 @@ soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
 	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz every decoder, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
+fuzz: setup ## Fuzz decoders and steps, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ_FLAGS)
 
 .PHONY: clean

@@ -89,14 +89,16 @@ class LocalNetwork:
 
 
 @asynccontextmanager
-async def running(path: Path, *, sites: int = 4) -> AsyncIterator[LocalNetwork]:
+async def running(
+    path: Path, *, sites: int = 4, consensus: ConsensusParameters = PACE
+) -> AsyncIterator[LocalNetwork]:
     """Make and run a network; every process has ended when this ends."""
     plan = NetworkPlan(
         sites=sites,
         chain="test",
         contributors=CONTRIBUTORS,
         tasks=(wide_task(columns=COLUMNS, interval_ms=200),),
-        consensus=PACE,
+        consensus=consensus,
     )
     made = make_network(path, plan)
     async with AsyncExitStack() as stack:

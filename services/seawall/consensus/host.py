@@ -76,6 +76,7 @@ class ConsensusHost:
                 index=context.site,
                 consensus_key=context.keys.consensus,
                 cosigner_key=context.keys.cosigner,
+                coin_secret=context.keys.coin,
             ),
             committee=context.committee,
             parameters=parameters,

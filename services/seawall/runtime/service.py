@@ -7,7 +7,7 @@ directories, metrics, channels to other roles.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -66,11 +66,16 @@ class CrashPoints(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteKeys:
-    """The private keys of one site, each with a life of its own."""
+    """The private keys of one site, each with a life of its own.
+
+    `coin` is its share of the common coin's key (32 bytes): empty without a coin, and in processes
+    that do not run consensus.
+    """
 
     consensus: SigningKey
     cosigner: SigningKey
     log: SigningKey
+    coin: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

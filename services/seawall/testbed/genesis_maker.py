@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from seawall.config import PORTS_PER_SITE
+from seawall.crypto.coin import deal
 from seawall.crypto.signing import SigningKey
+from seawall.domain.committee import CoinKeys
 from seawall.domain.genesis import SITE_ROLES, Contributor, Genesis, GenesisSite, RoleAddress
-from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.domain.parameters import ASYNC, AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError
 from seawall.formats import genesis as genesis_format
+from seawall.formats.genesis_consensus import coin_threshold
 from seawall.runtime.certificates import make_certificate
+from seawall.runtime.coin_key import write_coin_secret
 from seawall.runtime.keys import (
     CONSENSUS_KEY,
     COSIGNER_KEY,
@@ -53,7 +57,7 @@ class NetworkPlan:
         contributors: enrolled contributors, besides one owner of a root set.
         others: further enrolled keys, name and roles of each.
         tasks: the tasks; the digits task alone when empty.
-        consensus: protocol parameters.
+        consensus: protocol parameters; with `async` a coin is dealt, by this process.
         admission: limits on updates.
         split: give each role of each site ports and settings of its own, for a process of its own.
 
@@ -103,6 +107,8 @@ def make_network(
         )
     if plan.sites < 1 or len(plan.stakes or (1,) * plan.sites) != plan.sites:
         raise LocalError("GENESIS_PLAN", "give one stake for each of at least one site")
+    if plan.consensus.protocol == ASYNC and len(dict.fromkeys(plan.stakes)) > 1:
+        raise LocalError("GENESIS_PLAN", "an async chain has equal stakes", field="stakes")
     ports = process_ports(plan)
     each = len(ports) // plan.sites
     log_seed = entropy(SEED_BYTES)
@@ -128,6 +134,7 @@ def make_network(
         root_threshold=ROOT_THRESHOLD,
         tasks=tuple(planned.task for planned in tasks),
         contributors=_enrol(directory, plan, entropy),
+        coin=_deal_coin(directory, plan, entropy),
     )
     directory.payloads.mkdir(parents=True, exist_ok=True)
     for planned in tasks:
@@ -255,6 +262,18 @@ def _enrol(
         )
         for name, role in roles.items()
     )
+
+
+def _deal_coin(
+    directory: NetworkDirectory, plan: NetworkPlan, entropy: Callable[[int], bytes]
+) -> CoinKeys | None:
+    """Deal the common coin's key to the sites, where there is one; return its public part."""
+    if plan.consensus.protocol != ASYNC:
+        return None
+    public, secrets = deal(entropy(SEED_BYTES), coin_threshold(plan.sites), plan.sites)
+    for index, secret in enumerate(secrets):
+        write_coin_secret(directory.keys(f"site-{index}"), secret)
+    return public
 
 
 def _is_free(host: str, port: int) -> bool:

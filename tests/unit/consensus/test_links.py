@@ -12,6 +12,7 @@ from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.links import Link
 from seawall.consensus.messages import PeerMessage
 from seawall.errors import OperationalError, PeerError, SeawallError
+from tests.cases.bad_content import HELLOS
 from tests.unit.consensus.cluster import make_committee
 
 COMMITTEE = make_committee()
@@ -134,16 +135,8 @@ async def test_hellos_first_then_messages_in_order() -> None:
         assert ours == hello(author=0)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "code"),
-    [
-        ("origin", "seawall/ffffffffffffffff", "HELLO_ORIGIN"),
-        ("epoch", 3, "HELLO_EPOCH"),
-        ("format_version", 9, "HELLO_FORMAT"),
-        ("author", 2, "HELLO_AUTHOR"),
-    ],
-)
-async def test_a_hello_that_does_not_match_names_both(field: str, value: object, code: str) -> None:
+@pytest.mark.parametrize(("code", "field", "value"), [hello[1:] for hello in HELLOS])
+async def test_a_hello_that_does_not_match_names_both(code: str, field: str, value: object) -> None:
     async with running(hello(**{field: value})) as one:
         reason = await one.reason
         assert isinstance(reason, PeerError)
