@@ -31,6 +31,10 @@ CONTRIBUTORS = 4
 COLUMNS = 64
 LOOK_SECONDS = 0.2
 SETTLE_SECONDS_MAX = 60.0
+CUT_MS = 200
+BASE_SECONDS_MAX = 2 * SETTLE_SECONDS_MAX
+"""For how long a base can be trained from: an update waits while its site is down, and versions
+of the others go on. One that is refused for its age would say nothing about crashes."""
 
 PACE = ConsensusParameters(round_delay_ms_min=30, round_delay_ms_idle=200)
 PATIENCE = Limits(rpc_seconds=2.0, received_seconds=2.0, committed_seconds=4.0)
@@ -95,7 +99,13 @@ async def running(path: Path, *, sites: int = 4) -> AsyncIterator[LocalNetwork]:
         sites=sites,
         chain="test",
         contributors=CONTRIBUTORS,
-        tasks=(wide_task(columns=COLUMNS, interval_ms=200),),
+        tasks=(
+            wide_task(
+                columns=COLUMNS,
+                interval_ms=CUT_MS,
+                staleness_max=round(BASE_SECONDS_MAX * 1000 / CUT_MS),
+            ),
+        ),
         consensus=PACE,
     )
     made = make_network(path, plan)
