@@ -115,7 +115,7 @@ proto-baseline: setup ## Accept today's wire contract as what later ones are com
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: bench
-bench: setup ## Measure throughput, latency and cost per update (BENCH_FLAGS).
+bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).
 	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
 
 .PHONY: sweep
