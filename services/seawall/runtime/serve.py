@@ -230,6 +230,7 @@ class _Process:
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
             admission=self.admission,
+            chaos_enabled=self.config.chaos.enabled,
         )
 
     async def listen(

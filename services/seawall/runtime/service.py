@@ -79,6 +79,7 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
+    `chaos_enabled` says whether this process may misbehave on purpose.
     """
 
     genesis: Genesis
@@ -94,6 +95,7 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
+    chaos_enabled: bool = False
 
 
 class Service(Protocol):
