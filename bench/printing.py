@@ -23,16 +23,21 @@ Costed: TypeAlias = list[tuple[str, Cost]]
 
 def text(report: Report) -> str:
     """Return the report as it is printed."""
-    costed = [
-        (f"{cell.name} {one.load}", one.cost)
-        for cell in report.cells
-        for one in cell.best.phases
-        if one.cost is not None and one.load != "single"
-    ]
-    parts = [rates(report), low_load(report), costs(costed)]
-    parts.append(columns(costed, "CPU-µs by thread", lambda cost: cost.threads_cpu_us))
-    parts.append(columns(costed, "µs passed by step", lambda cost: cost.steps_us))
-    parts.append(columns(costed, "events per update", lambda cost: cost.events))
+    costed = {
+        n: [
+            (f"{cell.name} {one.load}", one.cost)
+            for cell in report.cells
+            for one in cell.best.phases
+            if cell.sites == n and one.cost is not None and one.load != "single"
+        ]
+        for n in dict.fromkeys(cell.sites for cell in report.cells)
+    }
+    parts = [rates(report), low_load(report)]
+    parts.append(costs([pair for some in costed.values() for pair in some]))
+    for some in costed.values():
+        parts.append(columns(some, "CPU-µs by thread", lambda cost: cost.threads_cpu_us))
+        parts.append(columns(some, "µs passed by step", lambda cost: cost.steps_us))
+        parts.append(columns(some, "events per update", lambda cost: cost.events))
     parts += [idle(report), systems(report.peers)]
     return "\n\n".join(part for part in parts if part)
 
