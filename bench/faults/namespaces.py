@@ -12,12 +12,17 @@ Source: ip-netns(8), ip-rule(8) (type blackhole), veth(4).
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 HERE = 250
 """Third byte of this process's own network; sites have their index there."""
+
+TAG = "sw"
+"""Names begin with it and the process that made them; a link's name has at most 15 characters."""
 
 PROBE_SECONDS = 1.0
 NET_FIRST, NETS = 100, 100
@@ -40,7 +45,7 @@ class Namespaces:
         """Name them; nothing is made yet."""
         own = os.getpid()
         self._net = f"10.{NET_FIRST + own % NETS}"
-        self._tag = f"sw{own % 10**6}"
+        self._tag = f"{TAG}{own}"
         self._cut: list[tuple[int, int]] = []
         self.sites = sites
 
@@ -80,6 +85,8 @@ class Namespaces:
             RuntimeError: the system refuses.
 
         """
+        for name in await _left_behind():
+            await _delete(name)
         router = self._name("router")
         await _ip("netns", "add", router)
         await _run("ip", "netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -101,10 +108,7 @@ class Namespaces:
     async def remove(self) -> None:
         """Delete all namespaces; links and routes go with them."""
         for name in ("router", *range(self.sites)):
-            process = await asyncio.create_subprocess_exec(
-                "ip", "netns", "del", self._name(name), stderr=asyncio.subprocess.DEVNULL
-            )
-            await process.wait()
+            await _delete(self._name(name))
 
     def _name(self, part: str | int) -> str:
         return f"{self._tag}-{part}"
@@ -137,6 +141,33 @@ async def namespaces(sites: int) -> AsyncIterator[Namespaces]:
         yield made
     finally:
         await made.remove()
+
+
+async def _left_behind() -> list[str]:
+    """Return the namespaces of processes that ended without removing them."""
+    process = await asyncio.create_subprocess_exec(
+        "ip", "netns", "list", stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    return abandoned(printed.decode(), Path("/proc"))
+
+
+def abandoned(listing: str, proc: Path) -> list[str]:
+    """Return the names in the output of `ip netns list` whose maker does not run any more."""
+    names = [line.split(maxsplit=1)[0] for line in listing.splitlines() if line.strip()]
+    makers = [re.match(rf"{TAG}(\d+)-", name) for name in names]
+    return [
+        name
+        for name, maker in zip(names, makers, strict=True)
+        if maker is not None and not (proc / maker[1]).exists()
+    ]
+
+
+async def _delete(name: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "ip", "netns", "del", name, stderr=asyncio.subprocess.DEVNULL
+    )
+    await process.wait()
 
 
 async def _ip(*words: str) -> None:
