@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.faults.judging import Findings, judge
 from bench.faults.load import OpenLoad, loading
-from bench.faults.network import LOOK_SECONDS, FaultNetwork, running
+from bench.faults.network import LOOK_SECONDS, SITES, FaultNetwork, running
 from bench.faults.table import FAULTS, VICTIM, Scene, Step
 from bench.quantiles import Latency, summarise
 
@@ -97,7 +97,8 @@ async def measure(name: str, lengths: Lengths, home: Path, seed: int) -> FaultRe
     """
     fault = FAULTS[name]
     times = Times()
-    settings = {f"site-{VICTIM}": fault.settings}
+    done_to = range(SITES) if fault.everywhere else (VICTIM,)
+    settings = {f"site-{site}": fault.settings for site in done_to}
     async with running(home, apart=fault.apart, settings=settings) as network:
         scene = Scene(network, random.Random(seed), lengths.hold)  # noqa: S311 - choices
         async with loading(network, lengths.rate, seed) as load:

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench.faults.namespaces import Namespaces, namespaces
+from seawall.api.v1 import fault_plane_pb2_grpc
 from seawall.client import Chain
 from seawall.domain.parameters import ConsensusParameters
+from seawall.runtime.channels import peer_channel
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.export import Exported, export_chain
 from seawall.testbed.genesis_maker import NetworkPlan, make_network
@@ -47,6 +50,14 @@ class FaultNetwork:
     def names(self) -> tuple[str, ...]:
         """Return the names of the sites."""
         return tuple(site.name for site in self.chain.genesis.sites)
+
+    @asynccontextmanager
+    async def fault_plane(self, site: int) -> AsyncIterator[Any]:
+        """Have a stub of a site's fault plane, called under the site's own certificate."""
+        keys = self.directory.keys(self.names[site])
+        key, certificate = (keys / "tls.key").read_bytes(), (keys / "tls.crt").read_bytes()
+        async with peer_channel(self.chain.genesis.sites[site], key, certificate) as channel:
+            yield fault_plane_pb2_grpc.FaultPlaneServiceStub(channel)
 
     def peer_port(self, site: int) -> int:
         """Return the port at which a site answers other sites."""

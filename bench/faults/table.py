@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bench.faults.network import FaultNetwork
+from seawall.api.v1 import fault_plane_pb2
 from seawall.runtime.crash import EXIT_CODE, POINTS
+from seawall.testbed.observer import SiteView
 
 VICTIM = 3
 """The site to which faults of one site are done."""
@@ -60,7 +62,8 @@ class Fault:
         heal: ends it.
         prove: raises RuntimeError when recovery did not go the way that it had to.
         apart: needs a network namespace for each site.
-        settings: lines of the settings of the site to which it is done.
+        settings: lines of the settings of the site to which it is done, or of every one.
+        everywhere: `settings` are for every site.
         lies: that site is Byzantine, so nothing is asked of it afterwards.
 
     """
@@ -72,6 +75,7 @@ class Fault:
     prove: Step | None = None
     apart: bool = False
     settings: tuple[str, ...] = ()
+    everywhere: bool = False
     lies: bool = False
 
 
@@ -222,6 +226,50 @@ def partition(shape: str) -> Fault:
     return Fault(strike=strike, confirm=confirm, heal=heal, apart=True)
 
 
+# --- cut links ---------------------------------------------------------------------------------
+
+
+LEASE_SECONDS = 300
+LINKS = "links"
+"""Name of the fault at every site."""
+
+CUT_SECONDS_MAX = 30.0
+CHAOS = ("chaos.enabled = true",)
+
+
+def cut_links(shape: str) -> Fault:
+    """Return the partition of this shape between replicas alone, by the sites' fault planes."""
+    pairs = SHAPES[shape]
+    sources = list(dict.fromkeys(source for source, _ in pairs))
+
+    async def strike(scene: Scene) -> None:
+        for source in sources:
+            targets = [target for site, target in pairs if site == source]
+            fault = fault_plane_pb2.FaultSpec(id=LINKS, lease_seconds=LEASE_SECONDS)
+            fault.partition.peers.extend(targets)
+            fault.partition.direction = fault_plane_pb2.PARTITION_DIRECTION_OUTBOUND
+            async with scene.network.fault_plane(source) as plane:
+                await plane.Apply(fault_plane_pb2.ApplyRequest(fault=fault))
+
+    async def confirm(scene: Scene) -> None:
+        def cut(views: tuple[SiteView, ...]) -> bool:
+            return not any(
+                views[a].up and views[b].up and b in views[a].connected for a, b in both(pairs)
+            )
+
+        try:
+            await scene.network.until(cut, CUT_SECONDS_MAX)
+        except TimeoutError:
+            raise RuntimeError("links that are cut are still up") from None
+
+    async def heal(scene: Scene) -> None:
+        for source in sources:
+            async with scene.network.fault_plane(source) as plane:
+                await plane.Revert(fault_plane_pb2.RevertRequest(id=LINKS))
+
+    return Fault(strike=strike, confirm=confirm, heal=heal, settings=CHAOS, everywhere=True)
+
+
 # --- lies --------------------------------------------------------------------------------------
 
 
@@ -249,7 +297,7 @@ def byzantine(behaviour: str) -> Fault:
         strike=nothing,
         heal=nothing,
         prove=prove_evidence if behaviour in TWINS else prove_lying,
-        settings=("chaos.enabled = true", f"consensus.byzantine = [{{{members}}}]"),
+        settings=(*CHAOS, f"consensus.byzantine = [{{{members}}}]"),
         lies=True,
     )
 
@@ -276,6 +324,7 @@ FAULTS: Mapping[str, Fault] = {
     "lost-disk": Fault(strike=lose_disk, heal=release, prove=prove_disk_lost),
     "old-copy": Fault(prepare=copy_disk, strike=restore_copy, heal=release, prove=prove_disk_lost),
     **{f"partition-{shape}": partition(shape) for shape in SHAPES},
+    **{f"links-{shape}": cut_links(shape) for shape in SHAPES},
     **{f"byzantine-{behaviour}": byzantine(behaviour) for behaviour in SCRIPTS},
     **{f"crash-{point}": Fault(strike=crash(point), heal=release) for point in POINTS},
 }

@@ -15,7 +15,15 @@ from bench.faults.table import FAULTS
 from tests.e2e.local_network import LONG
 
 SEED = 11
-SHORT = ("stopped", "lost-disk", "old-copy", "partition-halves", "partition-one-mute")
+SHORT = (
+    "stopped",
+    "lost-disk",
+    "old-copy",
+    "partition-halves",
+    "partition-one-mute",
+    "links-halves",
+    "links-one-deaf",
+)
 LIMIT_SECONDS = 600 if LONG else 120
 PARTITION_SECONDS = 12.0
 """Longer than the silence after which a link ends."""

@@ -37,12 +37,13 @@ from seawall.runtime.authorisation import Guard
 from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
 from seawall.runtime.crash import ArmedCrashPoints, parse
+from seawall.runtime.cuts import LinkCuts
 from seawall.runtime.health import Health
 from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
 from seawall.runtime.local import LocalServer
 from seawall.runtime.locks import DataDirectory
-from seawall.runtime.service import CHAOS, ROLES, Context, Service, SiteKeys
+from seawall.runtime.service import CHAOS, CONSENSUS, ROLES, Context, Service, SiteKeys
 from seawall.runtime.tls import Callers, client_server_credentials, peer_server_credentials
 from seawall.telemetry.exposition import MetricsServer
 from seawall.telemetry.logs import Log, open_log
@@ -182,6 +183,8 @@ class _Process:
         self.crash_points = ArmedCrashPoints()
         if config.crash_at is not None:
             self.crash_points.arm(*parse(config.crash_at))
+        cuttable = config.chaos.enabled and CONSENSUS in config.roles
+        self.cuts = LinkCuts() if cuttable else None
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
@@ -231,6 +234,7 @@ class _Process:
             crash_points=self.crash_points,
             admission=self.admission,
             chaos_enabled=self.config.chaos.enabled,
+            cuts=self.cuts,
         )
 
     async def listen(

@@ -131,3 +131,21 @@ async def test_only_the_runner_and_the_own_site_may_call(sites: TestSites, tmp_p
             assert await refused(Stub(channel).List(request, timeout=10)) == denied
         async with client_channel(sites.genesis.sites[0]) as channel:
             assert await refused(Stub(channel).List(request, timeout=10)) == denied
+
+
+async def test_a_partition_is_of_a_process_with_a_replica(
+    sites: TestSites,
+) -> None:
+    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        request = fault_plane_pb2.ApplyRequest(
+            fault=fault_plane_pb2.FaultSpec(
+                id="p",
+                lease_seconds=10,
+                partition=fault_plane_pb2.PartitionFault(
+                    peers=[1], direction=fault_plane_pb2.PARTITION_DIRECTION_INBOUND
+                ),
+            )
+        )
+        # This process serves no consensus role.
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        assert await refused(Stub(channel).Apply(request)) == (bad, "FAULT_KIND")
