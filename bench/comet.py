@@ -31,7 +31,10 @@ PORT_STEP = 10
 START_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 30.0
 BATCH = 50
-WINDOW = 6000
+LANES = 12
+"""Connections that send; they take the validators in turn."""
+
+WINDOW = 8000
 """Transactions on their way in the closed loop."""
 
 TICK_SECONDS = 0.02
@@ -160,7 +163,7 @@ class Comet:
             reader = group.create_task(_follow(events, traffic))
             lanes = [
                 group.create_task(self._send(net, lane, traffic, closes, rate, began))
-                for lane in range(VALIDATORS)
+                for lane in range(LANES)
             ]
             await asyncio.wait(lanes)
             with suppress(TimeoutError):
@@ -204,7 +207,7 @@ class Comet:
                     await asyncio.sleep(min(due, until) - now)
                     if due >= until:
                         return
-                turn += VALIDATORS
+                turn += LANES
             first = self._take(BATCH)
             traffic.sent += BATCH
             traffic.due.append(due)
@@ -280,9 +283,9 @@ async def running(program: Path, home: Path, settings: Mapping[str, str]) -> Asy
                     program, *words, stdout=log, stderr=log
                 )
             started.append(process)
-        connections = tuple(Connection(_port(at) + 1) for at in range(VALIDATORS))
+        connections = tuple(Connection(_port(lane % VALIDATORS) + 1) for lane in range(LANES))
         async with asyncio.timeout(START_SECONDS_MAX):
-            await _until_up(connections)
+            await _until_up(connections[:VALIDATORS])
         yield Testnet(pids=tuple(one.pid for one in started), connections=connections)
         for connection in connections:
             connection.close()

@@ -44,6 +44,9 @@ SIZES = (
     Size(label="1 MB", payload_bytes=1 << 20, window=10, rate_max=300),
 )
 
+COMPARED = Size(label="252 B", payload_bytes=252, window=256, rate_max=6000)
+"""What is sent where other systems get values of 250 bytes; payloads are multiples of 4."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
@@ -83,11 +86,11 @@ def cells_of(sites: tuple[int, ...], labels: tuple[str, ...], *, idle: bool) -> 
         ValueError: there is no such payload size, or a number of sites below four.
 
     """
-    known = {size.label: size for size in SIZES}
+    known = {size.label: size for size in (*SIZES, COMPARED)}
     unknown = [label for label in labels if label not in known]
     if unknown or min(sites) < WINDOW_SITES:
         raise ValueError(f"choose sizes among {', '.join(known)}, and at least four sites")
-    sizes = [known[label] for label in labels or tuple(known)]
+    sizes = [known[label] for label in labels] or list(SIZES)
     return tuple(
         Cell(sites=n, size=size, idle=idle and size is sizes[0]) for n in sites for size in sizes
     )

@@ -168,6 +168,8 @@ def systems(peers: tuple[SystemReport, ...]) -> str:
             None if one.steady is None or one.steady.latency is None else one.steady.latency.p50_ms,
             None if one.steady is None or one.steady.latency is None else one.steady.latency.p95_ms,
             None if one.steady is None else one.steady.cpu_seconds_per_1000,
+            one.peak_ratio,
+            one.low_ratio,
             one.note,
         ]
         for one in peers
@@ -175,5 +177,6 @@ def systems(peers: tuple[SystemReport, ...]) -> str:
     if not rows:
         return ""
     header = ("system", "nodes", "bytes", "one by one p50 ms", "p95 ms", "peak /s")
-    more = ("CPU s/1000", "at 70 % /s", "p50 ms", "p95 ms", "CPU s/1000", "note")
-    return render((*header, *more), rows)
+    more = ("CPU s/1000", "at 70 % /s", "p50 ms", "p95 ms", "CPU s/1000")
+    ratios = ("Seawall's peak ÷ its", "one by one ÷ its", "note")
+    return render((*header, *more, *ratios), rows)

@@ -200,5 +200,16 @@ def test_systems_stand_side_by_side() -> None:
     ours = SystemReport(name="Seawall", nodes=4, bytes=1024, low=None, peak=None, steady=load)
     printed = printing.systems((ours, other))
     assert [line.split("|")[1].strip() for line in printed.splitlines()[2:]] == ["Seawall", "other"]
-    assert best_of([ours, other]) is other
     assert "5,000" in printed
+
+
+def test_the_best_run_counts_and_ratios_are_those_of_turns() -> None:
+    def turn(rate: float) -> SystemReport:
+        peak = Load(rate=rate, latency=None, cpu_seconds_per_1000=0.1)
+        return SystemReport(name="any", nodes=4, bytes=250, low=None, peak=peak, steady=None)
+
+    theirs, ours = [turn(100.0), turn(400.0), turn(200.0)], [turn(50.0), turn(100.0), turn(20.0)]
+    best = best_of(theirs, ours)
+    assert (best.peak, best.peak_ratio, best.low_ratio) == (theirs[1].peak, 0.25, None)
+    unloaded = replace(turn(1.0), peak=None)
+    assert best_of([unloaded] * 3, ours).peak_ratio is None
