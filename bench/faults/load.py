@@ -67,7 +67,7 @@ class OpenLoad:
     def rate(self, start: float, end: float) -> float:
         """Return the updates acknowledged per second between two moments."""
         inside = sum(start <= at < end for at in self.acknowledged.values())
-        return inside / (end - start)
+        return inside / (end - start) if end > start else 0.0
 
 
 @asynccontextmanager

@@ -99,11 +99,12 @@ async def measure(name: str, lengths: Lengths, home: Path, seed: int) -> FaultRe
     times = Times()
     done_to = range(SITES) if fault.everywhere else (VICTIM,)
     settings = {f"site-{site}": fault.settings for site in done_to}
-    async with running(home, apart=fault.apart, settings=settings) as network:
+    liar = VICTIM if fault.lies else None
+    async with running(home, apart=fault.apart, settings=settings, liar=liar) as network:
         scene = Scene(network, random.Random(seed), lengths.hold)  # noqa: S311 - choices
         async with loading(network, lengths.rate, seed) as load:
             complaint = await _run(scene, load, name, lengths, times)
-        findings = await look_back(network, load, home, VICTIM if fault.lies else None)
+        findings = await look_back(network, load, home, liar)
     return report(name, load, times, findings, complaint)
 
 
@@ -176,6 +177,13 @@ async def _until_back(load: OpenLoad, lengths: Lengths, times: Times) -> None:
         if _back_seconds(load, times) is not None:
             break
     await asyncio.sleep(lengths.after)
+
+
+def not_done(name: str, failure: Exception) -> FaultReport:
+    """Return the report of a fault that could not be done, or was not real."""
+    reasons = failure.exceptions if isinstance(failure, ExceptionGroup) else (failure,)
+    complaint = "; ".join(str(one) or type(one).__name__ for one in reasons)
+    return report(name, OpenLoad(), Times(), Findings(), f"was not done: {complaint}")
 
 
 def report(

@@ -35,7 +35,7 @@ async def test_an_equivocating_site_is_reported_by_all_others_who_lose_nothing(
     tmp_path: Path,
 ) -> None:
     settings = {f"site-{VICTIM}": FAULTS["byzantine-equivocate"].settings}
-    async with running(tmp_path, settings=settings) as network:
+    async with running(tmp_path, settings=settings, liar=VICTIM) as network:
         honest = [name for name in network.names if name != f"site-{VICTIM}"]
         async with loading(network, RATE, SEED) as load:
             await network.until(

@@ -6,7 +6,7 @@ import pytest
 from bench.faults.__main__ import chosen, text
 from bench.faults.judging import Findings
 from bench.faults.load import OpenLoad
-from bench.faults.measure import FaultReport, Times, first_window, report
+from bench.faults.measure import FaultReport, Times, first_window, not_done, report
 from bench.faults.table import FAULTS, SCRIPTS, SHAPES
 from seawall.consensus.byzantine.table import BEHAVIOURS
 from seawall.runtime.crash import POINTS
@@ -56,6 +56,13 @@ def test_what_is_wrong_does_not_hold() -> None:
 def test_a_rate_that_never_comes_back_has_no_window() -> None:
     assert first_window(MOMENTS, 11.0, 12.0, 25.0) is None
     assert first_window(MOMENTS, 8.0, 0.0, 10.0) == 0.0
+
+
+def test_a_fault_that_was_not_done_does_not_hold() -> None:
+    one = not_done("kill", ExceptionGroup("any", [RuntimeError("links are still up")]))
+    assert one.complaint == "was not done: links are still up"
+    assert not one.holds
+    assert not_done("kill", TimeoutError()).complaint == "was not done: TimeoutError"
 
 
 def test_reports_are_printed_and_are_json() -> None:
