@@ -16,6 +16,7 @@ DEMO_FLAGS ?=
 SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
+FAULTS_FLAGS ?=
 FUZZ_FLAGS ?=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -118,8 +119,12 @@ proto-baseline: setup ## Accept today's wire contract as what later ones are com
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: bench
-bench: setup ## Measure throughput, latency and cost per update (BENCH_FLAGS).
+bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).
 	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
+
+.PHONY: faults
+faults: setup ## Kill, stop, partition and rob real sites under load (FAULTS_FLAGS="--quick").
+	@$(BIN)/python -m bench.faults $(FAULTS_FLAGS)
 
 .PHONY: sweep
 sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS).

@@ -26,7 +26,7 @@ from seawall.consensus.engines import EngineFactory
 from seawall.consensus.feed import LedgerFeed
 from seawall.consensus.finality import FinalityFeed
 from seawall.consensus.journal import FileJournal
-from seawall.consensus.links import Dialler, Link, Stream
+from seawall.consensus.links import CuttableStream, Dialler, Link, Stream
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.replica import Replica
@@ -186,6 +186,8 @@ class ConsensusHost:
 
     def link(self, stream: Stream, peer: int) -> Link:
         """Return a link over an open stream, ready to run."""
+        if self.context.cuts is not None:
+            stream = CuttableStream(stream, peer, self.context.cuts)
         return Link(
             stream,
             self,

@@ -38,6 +38,7 @@ from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
 from seawall.runtime.coin_key import read_coin_secret
 from seawall.runtime.crash import ArmedCrashPoints, parse
+from seawall.runtime.cuts import LinkCuts
 from seawall.runtime.health import Health
 from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
@@ -186,6 +187,8 @@ class _Process:
         self.crash_points = ArmedCrashPoints()
         if config.crash_at is not None:
             self.crash_points.arm(*parse(config.crash_at))
+        cuttable = config.chaos.enabled and CONSENSUS in config.roles
+        self.cuts = LinkCuts() if cuttable else None
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
@@ -235,6 +238,8 @@ class _Process:
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
             admission=self.admission,
+            chaos_enabled=self.config.chaos.enabled,
+            cuts=self.cuts,
         )
 
     async def listen(

@@ -17,6 +17,7 @@ from seawall.crypto.signing import SigningKey
 from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
 from seawall.runtime.admission_cache import AdmissionCache
+from seawall.runtime.cuts import LinkCuts
 from seawall.telemetry.logs import Log
 from seawall.telemetry.metrics import Registry
 
@@ -84,6 +85,8 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
+    `chaos_enabled` says whether this process may misbehave on purpose; then `cuts` are the cut
+    links of its replica, if it runs one.
     """
 
     genesis: Genesis
@@ -99,6 +102,8 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
+    chaos_enabled: bool = False
+    cuts: LinkCuts | None = None
 
 
 class Service(Protocol):

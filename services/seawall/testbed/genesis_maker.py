@@ -53,6 +53,8 @@ class NetworkPlan:
         stakes: stake of each site; 1 each when empty.
         chain: human name of the chain.
         host: address that sites listen on and are dialled at.
+        hosts: the same for each site apart, as where each has a network of its own; then `port`
+            is needed.
         port: base port of the first site, the others follow; free ones are chosen when None.
         contributors: enrolled contributors, besides one owner of a root set.
         others: further enrolled keys, name and roles of each.
@@ -67,6 +69,7 @@ class NetworkPlan:
     stakes: tuple[int, ...] = ()
     chain: str = "local"
     host: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
     port: int | None = None
     contributors: int = 20
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -74,6 +77,10 @@ class NetworkPlan:
     consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
     admission: AdmissionParameters = field(default_factory=AdmissionParameters)
     split: bool = False
+
+    def host_of(self, site: int) -> str:
+        """Return the address of one site."""
+        return self.hosts[site] if self.hosts else self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +206,8 @@ def _make_site(
     """Write keys, certificate and settings of one site; return how it stands in genesis."""
     name = f"site-{index}"
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    hosts = tuple(dict.fromkeys((plan.host, "127.0.0.1")))
+    host = plan.host_of(index)
+    hosts = tuple(dict.fromkeys((host, "127.0.0.1")))
     tls = make_certificate(name, hosts, not_before=yesterday)
     seeds = {
         CONSENSUS_KEY: entropy(SEED_BYTES),
@@ -212,7 +220,7 @@ def _make_site(
         ("genesis", "../genesis.json"),
         ("data_dir", "data"),
         ("keys_dir", "keys"),
-        ("host", plan.host),
+        ("host", host),
     ]
     if plan.split:
         for role, port in zip(ROLES, ports, strict=True):
@@ -228,19 +236,19 @@ def _make_site(
         cosigner_name=f"{plan.chain}.seawall.internal/{name}",
         cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
         tls_certificate_pem=tls[1].decode(),
-        peer_address=f"{plan.host}:{ports[0] + 1}",
-        client_address=f"{plan.host}:{ports[0]}",
-        role_addresses=_role_addresses(plan, ports),
+        peer_address=f"{host}:{ports[0] + 1}",
+        client_address=f"{host}:{ports[0]}",
+        role_addresses=_role_addresses(plan, host, ports),
     )
 
 
-def _role_addresses(plan: NetworkPlan, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
+def _role_addresses(plan: NetworkPlan, host: str, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
     """Return where each role of a site is: none of its own unless the site is split."""
     if not plan.split:
         return ()
     port_of = dict(zip(ROLES, ports, strict=True))
     return tuple(
-        RoleAddress(role, f"{plan.host}:{port_of[role] + 1}", f"{plan.host}:{port_of[role]}")
+        RoleAddress(role, f"{host}:{port_of[role] + 1}", f"{host}:{port_of[role]}")
         for role in SITE_ROLES
     )
 

@@ -42,6 +42,16 @@ def test_everything_that_sites_need_is_written(tmp_path: Path) -> None:
     assert [one.name for one in genesis.contributors if "root" in one.roles] == [ROOT_OWNER]
 
 
+def test_sites_may_have_addresses_of_their_own(tmp_path: Path) -> None:
+    make(tmp_path, sites=2, hosts=("10.1.0.2", "10.1.1.2"))
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    assert [site.peer_address for site in genesis.sites] == ["10.1.0.2:21001", "10.1.1.2:21005"]
+    assert [load(tmp_path / site.name / "site.toml").host for site in genesis.sites] == [
+        "10.1.0.2",
+        "10.1.1.2",
+    ]
+
+
 def test_each_role_of_a_split_site_has_ports_and_settings_of_its_own(tmp_path: Path) -> None:
     make(tmp_path, sites=2, split=True)
     genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
