@@ -87,13 +87,13 @@ class Link:
         self._queued_bytes = 0
         self._ready = asyncio.Event()
         self._ended: asyncio.Future[SeawallError] = asyncio.get_running_loop().create_future()
-        self._heard = self._now()
-        self._spoke = self._now()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._spoke = self._now()
         self._writing_since: float | None = None
 
     def _now(self) -> float:
         """Return the event loop's time in seconds."""
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     async def run(self) -> None:
         """Say hello, then carry messages until the link ends.
@@ -201,10 +201,9 @@ class Link:
             while self._queue:
                 message, size_bytes = self._queue.popleft()
                 self._queued_bytes -= size_bytes
-                self._writing_since = self._now()
+                self._writing_since = self._spoke = self._now()
                 await self._stream.write(message)
                 self._writing_since = None
-                self._spoke = self._now()
 
 
 _HELLO_CODES: Final = {
