@@ -129,7 +129,7 @@ def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
     blamed = leaders_of(setting, 1)[0]
     without = [block for block in before if block.ref.author != blamed]
     setting.core.payloads.submit_transaction(b"{}")
-    own = setting.propose(30 * MS)
+    own = setting.propose(25 * MS)
     leaders = set(leaders_of(setting, 2)) - {0}
     voters = sorted({1, 2, 3} - {max({1, 2, 3} - leaders, default=3)} | leaders)[:2]
     # Two votes and one blame: neither is clear, though both leaders of round 2 may be there.
@@ -141,7 +141,7 @@ def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
     assert setting.proposer.due_at(32 * MS) == (31 + 250) * MS
     (missing,) = {1, 2, 3} - set(voters)
     setting.admit(others(2, before, missing), 33 * MS)
-    assert setting.proposer.due_at(34 * MS) == 55 * MS
+    assert setting.proposer.due_at(34 * MS) == 50 * MS
 
 
 def test_equivocators_are_not_waited_for() -> None:
@@ -151,14 +151,14 @@ def test_equivocators_are_not_waited_for() -> None:
     rest = full_rounds(COMMITTEE, 1)[1:]
     setting.admit(rest, MS)
     setting.core.payloads.submit_transaction(b"{}")
-    setting.propose(30 * MS)
+    setting.propose(25 * MS)
     late = next(author for author in leaders_of(setting, 2) if author)
     setting.admit(others(2, [first, *rest], *sorted({1, 2, 3} - {late})), 31 * MS)
     setting.core.payloads.submit_transaction(b"{}")
     waiting = setting.proposer.due_at(32 * MS)
     assert waiting == (31 + 250) * MS
     setting.core.equivocators |= 1 << late
-    assert setting.proposer.due_at(32 * MS) == 55 * MS
+    assert setting.proposer.due_at(32 * MS) == 50 * MS
 
 
 def test_long_waves_wait_for_everybody_reachable() -> None:
