@@ -16,9 +16,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final, cast
 
-from google.protobuf.message import DecodeError
-
-from seawall.consensus.messages import FRAGMENT_BYTES_MAX, PeerMessage
+from seawall.consensus.messages import FRAGMENT_BYTES_MAX, PeerMessage, parse
 from seawall.errors import LocalError, OperationalError, PeerError, SeawallError
 from seawall.runtime.channels import MESSAGE_SIZE_BYTES_MAX
 from seawall.runtime.status import error_of, refusal
@@ -166,11 +164,7 @@ class FrameStream(asyncio.Protocol):
             end = start + _LENGTH.size + size
             if end > len(buffer):
                 break
-            try:
-                message = PeerMessage.FromString(bytes(buffer[start + _LENGTH.size : end]))
-            except DecodeError:
-                hint = "a frame holds one message"
-                raise PeerError("SYNC_FRAME", hint, field="frame") from None
+            message = parse(bytes(buffer[start + _LENGTH.size : end]))
             if message.HasField("end"):
                 raise _reason(message)
             self._messages.append((message, size))

@@ -137,11 +137,12 @@ async def test_a_reader_waits_for_what_comes() -> None:
 async def test_nothing_more_is_taken_from_a_peer_that_is_ahead() -> None:
     stream, wire = opened()
     stream.data_received(frame(note(1)) * WAITING_MESSAGES_MAX)
-    assert not wire.reading
+    states = [wire.reading]
     stream.data_received(frame(note(2)))  # was on its way already
     for _ in range(2):
         await stream.read()
-    assert wire.reading
+        states.append(wire.reading)
+    assert states == [False, False, True]
     large = PeerMessage(fragment=consensus_pb2.PeerFragment(data=bytes(1 << 20)))
     stream.data_received(frame(large) * 2)
     assert not wire.reading
