@@ -4,7 +4,8 @@ A replica proposes for the newest clock round only. It waits for the leaders it 
 clear votes on those before, or for a timer; it keeps a least delay between own blocks, a long one
 when nobody has anything to say, and a longer one the further order or ledger lag behind. After a
 quiet time it may do with a fraction of the least delay for a number of rounds: enough to take what
-breaks the silence to its commit, without more rounds per second in the long run.
+breaks the silence to its commit, without more rounds per second in the long run. It does so only
+while rounds are what is waited for.
 
 Source: docs/protocol.md, section 2.
 """
@@ -135,7 +136,7 @@ class Proposer:
         if excess > self._lag_max:
             delay_ms += delay_ms * (excess - self._lag_max) // 4
             delay_us = 1000 * min(delay_ms, parameters.leader_timeout_ms_max)
-        else:
+        elif core.is_waiting_for_rounds():
             delay_us = max(self._shortest_us, delay_us - self._credit_us)
         # Who has begun a round may have something to say and cannot say more in it: follow at once.
         if not core.store.authors_at(round_) and not core.is_busy():

@@ -82,6 +82,22 @@ def test_idle_sites_pause_and_follow_whoever_begins() -> None:
     assert setting.proposer.due_at(5 * MS) == 25 * MS
 
 
+def test_a_quiet_time_is_credit_for_faster_rounds_while_rounds_are_waited_for() -> None:
+    setting = Setting()
+    setting.core.votes.restore(1, 1)
+    first = setting.propose()
+    before = full_rounds(COMMITTEE, 1)[1:]
+    setting.admit(before, MS)
+    second = setting.propose(2000 * MS)
+    following = others(2, [first, *before], 1, 2, 3)
+    setting.admit(following, 2001 * MS)
+    begun = others(3, [second, *following], 1)
+    setting.admit(begun, 2002 * MS)
+    assert setting.proposer.due_at(2003 * MS) == 2025 * MS
+    setting.core.payloads.submit_transaction(b"{}")
+    assert setting.proposer.due_at(2003 * MS) == 2005 * MS
+
+
 def test_payload_ends_the_pause_but_not_the_least_delay() -> None:
     setting = Setting()
     setting.propose()
