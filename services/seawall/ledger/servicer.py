@@ -23,7 +23,7 @@ from seawall.ledger.judging import Claim, Judge
 from seawall.ledger.landmarks import Landmarks
 from seawall.ledger.log import Log, Position
 from seawall.ledger.payloads import ChunkData, Payloads, Submission
-from seawall.ledger.pipeline import Pipeline
+from seawall.ledger.pipeline import Line, Pipeline
 from seawall.ledger.reading import LogReader, Page
 from seawall.ledger.receipts import Pending, Receipts
 from seawall.ledger.refusals import refusal as refusal_of
@@ -67,10 +67,10 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """Take commits and certificates from consensus."""
         yield _rooted(self._log.head)
         try:
-            pipeline: Pipeline[pb.AppendRequest, Position | None] = Pipeline(
+            line: Line[pb.AppendRequest, Position | None] = Line(
                 self._running(), self._append, self._settings.commits_in_flight_max
             )
-            async for position in pipeline.run(whole(request_iterator)):
+            async for position in line.run(whole(request_iterator)):
                 if position is not None:
                     yield _rooted(position)
         except SeawallError as error:
@@ -280,11 +280,11 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             raise OperationalError("LEDGER_STOPPED", hint)
         return self.group
 
-    async def _append(self, request: pb.AppendRequest) -> Position | None:
-        """Append one commit or certificate."""
+    async def _append(self, request: pb.AppendRequest) -> "asyncio.Future[Position | None]":
+        """Queue one commit or certificate."""
         is_commit = request.WhichOneof("kind") == "commit"
         content = _delivery(request.commit) if is_commit else _certificate(request.certificate)
-        return await self._appender.append(content)
+        return await self._appender.enqueue(content)
 
     async def _put(self, request: pb.PutPayloadRequest) -> pb.PutPayloadResponse:
         """Store the chunks of one message."""
