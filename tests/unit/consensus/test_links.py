@@ -12,8 +12,8 @@ from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.links import CuttableStream, Link
 from seawall.consensus.messages import PeerMessage
 from seawall.errors import OperationalError, PeerError, SeawallError
-from tests.cases.bad_content import HELLOS
 from seawall.runtime.cuts import Direction, LinkCuts
+from tests.cases.bad_content import HELLOS
 from tests.unit.consensus.cluster import make_committee
 
 COMMITTEE = make_committee()
@@ -21,6 +21,8 @@ COMMITTEE = make_committee()
 
 class MemoryStream:
     """One end of a stream between two links of a test."""
+
+    transport = "memory"
 
     def __init__(self, room: int = 1000) -> None:
         self.incoming: asyncio.Queue[PeerMessage | SeawallError | None] = asyncio.Queue()
