@@ -40,6 +40,7 @@ from seawall.sim.workload import Workload
 
 if TYPE_CHECKING:
     from seawall.domain.block import VerifiedBlock
+    from seawall.domain.commit import Commit
 
 WALL_MS = 1_800_000_000_000
 BOOT_US = 1_000_000_000
@@ -150,6 +151,23 @@ class World:
         """Inject one fault."""
         self.moves.append(replace(fault, at_us=self.now_us))
         self._apply(fault)
+
+    # --- what work costs: here nothing but time that the plan fixes; see `capacity` ---------------
+
+    def working_us(self, seat: Seat, events: Sequence[Event], output: Output) -> int:
+        """Return how long a seat was busy with these events, beside the sync of its disk."""
+        del seat, events, output
+        return 0
+
+    def ledger_us(self, seat: Seat, commit: "Commit") -> int:
+        """Return how long a seat's ledger takes from now to answer this commit."""
+        del seat, commit
+        return self.plan.ledger_us
+
+    def leaving_us(self, seat: Seat, message: Message) -> int:
+        """Return when a message that is sent now has left the seat."""
+        del seat, message
+        return self.now_us
 
     # --- faults -----------------------------------------------------------------------------------
 
@@ -294,7 +312,9 @@ class World:
         except BROKEN as error:
             raise self.violation("ASSERT", f"{seat.name}: {error!r}") from error
         seat.busy = True
-        wait = self.plan.sync_us if seat.disk.syncs != synced and output.persist else 0
+        wait = self.working_us(seat, events, output)
+        if seat.disk.syncs != synced and output.persist:
+            wait += self.plan.sync_us
         if wait:
             self.at(self.now_us + wait, partial(self._finish, seat, incarnation, output))
         else:
@@ -321,7 +341,7 @@ class World:
             self.log.note(self.now_us, seat.index, "commit", commit)
             tree_size, root = seat.ledger.append(commit)
             answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
-            later = self.now_us + self.plan.ledger_us
+            later = self.now_us + self.ledger_us(seat, commit)
             self.at(later, partial(self._answer, seat, incarnation, answer))
         self._arm_timer(seat, output.wake_at_us)
         if seat.inbox:
@@ -372,7 +392,7 @@ class World:
     def _transmit(self, seat: Seat, target: int, message: Message) -> None:
         if not self.network.is_up(seat.index, target):
             return
-        arrival = self.network.schedule(seat.index, target, self.now_us)
+        arrival = self.network.schedule(seat.index, target, self.leaving_us(seat, message))
         if arrival is None:
             self._break_link(seat.index, target)
             return
