@@ -30,6 +30,8 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "receipt": "fetch the receipt of an update",
         "verify": "check a receipt offline",
         "ledger": "write a site's ledger to a file",
+        "sim bench": "what consensus costs when all is well, in virtual time",
+        "sim stress": "what faults cost at saturation, in virtual time",
         "demo": "four sites, 20 contributors, real data, under attack",
         "version": "print the version",
     }
@@ -67,7 +69,9 @@ def main(
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return Exit.OK if words else Exit.USAGE
-    name, rest = words[0], words[1:]
+    # Some commands are two words, and their modules are named by both.
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1
+    name, rest = " ".join(words[:length]), words[length:]
     if name == "--version":
         name = "version"
     if name not in COMMANDS:
@@ -76,7 +80,7 @@ def main(
     # gRPC reads it when it is imported; what it would say of closed ports is said by our errors.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        module = cast("Command", find(f"seawall.cli.{name}"))
+        module = cast("Command", find(f"seawall.cli.{name.replace(' ', '_')}"))
     except ModuleNotFoundError as fault:
         return _fail(_missing(fault), json="--json" in rest)
     return _run(name, module, rest)

@@ -1,4 +1,4 @@
-"""Sites of limited capacity: what a message, a signature and an update cost, and how fast links are.
+"""Sites of limited capacity: what messages, signatures and updates cost, and an uplink.
 
 A site has two cores. One runs the replica: messages, signatures, the engine. The other runs its
 ledger, one commit after the other. Everything that it sends goes through one uplink. The defaults
