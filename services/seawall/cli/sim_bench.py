@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SIZES: str = "4,7,10,25,50,100"
 SIZE_MIN = 4
 SIZE_MAX = 200
+ROUNDS_MIN = 8
+"""Fewer rounds measure no update from its proposal to its commit."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     console.add_protocols(parser, bench.PROTOCOLS)
     parser.add_argument(
         "--rounds",
-        type=console.number(1, 10_000),
+        type=console.number(ROUNDS_MIN, 10_000),
         default=30,
         help="measured, up to n = 10; larger sizes run 12 at most (default: %(default)s)",
     )

@@ -33,6 +33,8 @@ th, td { text-align: left; padding: 7px 14px; border-bottom: 1px solid var(--lin
   vertical-align: top; }
 tr:last-child td { border-bottom: 0; } th { background: #f9fafb; font-weight: 600; }
 td:nth-child(2) { width: 36%; }
+.figures th, .figures td, .figures td:nth-child(2) { width: auto; padding: 5px 7px;
+  font-size: 12.5px; font-variant-numeric: tabular-nums; }
 td.mark { font-weight: 700; white-space: nowrap; }
 td.good { color: var(--good); } td.bad { color: var(--bad); }
 td.code { font-family: ui-monospace, "Liberation Mono", monospace; font-size: 13px; }

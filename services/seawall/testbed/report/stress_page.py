@@ -20,7 +20,6 @@ from seawall.testbed.report.svg import COLOURS, Axis, Plot
 from seawall.testbed.report.tables import table
 
 HEADROOM = 1.1
-LATENCY_SHOWN_MS_MAX = 6_000.0
 MARGIN = 0.4
 
 
@@ -77,18 +76,23 @@ def _name(study: Study) -> str:
 
 
 def _load(studies: Sequence[Study]) -> str:
-    probes = [probe for study in studies for probe in study.probes]
-    highest = max([probe.offered for probe in probes])
+    lines = [
+        [(probe.offered, probe.latency_p50_ms / 1000) for probe in (*one.runs[:1], *one.probes)]
+        for one in studies
+    ]
+    shown = [[(x, y) for x, y in points if isfinite(y)] for points in lines]
+    everything = [point for points in shown for point in points]
     plot = Plot(
         "latency by load",
-        Axis(low=0, high=highest * HEADROOM, title="offered updates/s", text="{:,.0f}".format),
-        Axis(low=0, high=LATENCY_SHOWN_MS_MAX, title="ms, median", text="{:,.0f}".format),
+        Axis(
+            low=0,
+            high=max([x for x, _ in everything], default=1) * HEADROOM,
+            title="offered updates/s",
+            text="{:,.0f}".format,
+        ),
+        Axis(low=0, high=max([y for _, y in everything], default=1) * HEADROOM, title="s, median"),
     )
-    for place, study in enumerate(studies):
-        points = [
-            (probe.offered, min(probe.latency_p50_ms, LATENCY_SHOWN_MS_MAX))
-            for probe in (*study.runs[:1], *study.probes)
-        ]
+    for place, (study, points) in enumerate(zip(studies, shown, strict=True)):
         plot.line(sorted(points), _name(study), COLOURS[place % len(COLOURS)])
     return plot.render()
 
