@@ -91,15 +91,17 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/buf breaking proto --against proto/baseline.binpb
-	@echo "check: docs/errors.md"
+	@echo "check: docs/errors.md, docs/experiment.schema.json"
 	@$(BIN)/python tools/error_codes.py --check
+	@$(BIN)/python tools/experiment_schema.py --check
 
 .PHONY: format
-format: setup ## Format and repair what can be repaired; regenerate docs/errors.md.
+format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
+	@$(BIN)/python tools/experiment_schema.py
 
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").

@@ -34,6 +34,7 @@ AREAS = {
     "DEADLINE": "Answers that do not come in time",
     "DSSE": "Envelopes",
     "ENTRY": "Ledger entries",
+    "EXPERIMENT": "Experiment files",
     "FAULT": "Injected faults",
     "FXP": "Fixed-point numbers",
     "GENESIS": "Genesis and committee",

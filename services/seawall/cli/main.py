@@ -1,7 +1,8 @@
 """The `seawall` command: finds the module of a subcommand, runs it, and turns errors into codes.
 
-A subcommand is one module with `declare(parser)` and `run(arguments) -> int`. Only the module of
-the command that runs is imported, so `seawall verify` works in the plain install.
+A subcommand is one module with `declare(parser)` and `run(arguments) -> int`; one of two words,
+`sim bench`, is the module `sim_bench`. Only the module of the command that runs is imported, so
+`seawall verify` works in the plain install.
 """
 
 import argparse
@@ -30,9 +31,10 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "receipt": "fetch the receipt of an update",
         "verify": "check a receipt offline",
         "ledger": "write a site's ledger to a file",
+        "demo": "four sites, 20 contributors, real data, under attack",
+        "sim": "run an experiment in virtual time, and judge it",
         "sim bench": "what consensus costs when all is well, in virtual time",
         "sim stress": "what faults cost at saturation, in virtual time",
-        "demo": "four sites, 20 contributors, real data, under attack",
         "version": "print the version",
     }
 )
@@ -69,9 +71,7 @@ def main(
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return Exit.OK if words else Exit.USAGE
-    # Some commands are two words, and their modules are named by both.
-    length = 2 if " ".join(words[:2]) in COMMANDS else 1
-    name, rest = " ".join(words[:length]), words[length:]
+    name, rest = _command(words)
     if name == "--version":
         name = "version"
     if name not in COMMANDS:
@@ -84,6 +84,12 @@ def main(
     except ModuleNotFoundError as fault:
         return _fail(_missing(fault), json="--json" in rest)
     return _run(name, module, rest)
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    """Return the longest command that the words begin with, or the first word, and the rest."""
+    two = " ".join(words[:2])
+    return (two, words[2:]) if two in COMMANDS else (words[0], words[1:])
 
 
 def overview() -> str:
@@ -106,11 +112,11 @@ def overview() -> str:
 
 
 def parser_of(name: str, module: Command) -> argparse.ArgumentParser:
-    """Return the parser of one command."""
+    """Return the parser of one command; its module may have exit codes of its own to explain."""
     parser = argparse.ArgumentParser(
         prog=f"seawall {name}",
         description=module.__doc__,
-        epilog=EXIT_CODES,
+        epilog=getattr(module, "EXIT_CODES", EXIT_CODES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")

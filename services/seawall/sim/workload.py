@@ -42,9 +42,11 @@ class Workload:
         return update_record(owner, self._sequence[owner])
 
 
-def update_record(owner: int, seq: int, payload_size_bytes: int = 1024) -> UpdateRecord:
-    """Return the record of a contributor's next update."""
-    name = b"%d/%d" % (owner, seq)
+def update_record(
+    owner: int, seq: int, payload_size_bytes: int = 1024, variant: int = 0
+) -> UpdateRecord:
+    """Return the record of a contributor's next update; `variant` tells conflicting ones apart."""
+    name = b"%d/%d" % (owner, seq) + b"/%d" % variant * bool(variant)
     return UpdateRecord(
         contributor=sha256(b"contributor %d" % owner),
         update_id=sha256(b"update " + name),

@@ -1,89 +1,84 @@
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from seawall.cli import main as module
+from seawall.cli import sim
 from seawall.cli.console import Exit
 from seawall.cli.main import main
-from seawall.sim import bench, saturation
-from seawall.sim.bench import EXPECTED
+from tests.unit.testbed.experiment.small import TEXT
 
 
-def test_bench_shows_a_table_and_writes_a_page(
+def written(directory: Path, text: str) -> str:
+    """Return the path of a file with this text."""
+    path = directory / "experiment.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_run_prints_phases_findings_and_its_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "new" / "bench.html"
-    words = ["sim", "bench", "--sizes", "4", "--protocols", "sync,async5", "--rounds", "8"]
-    assert main([*words, "--report", str(page)]) == Exit.OK
-    shown = capsys.readouterr()
-    lines = shown.out.splitlines()
-    assert [line.split()[:2] for line in lines[1:3]] == [["4", "3"], ["4", "5"]]
-    assert lines[-1] == f"report  {page}"
-    assert "n = 4, w = 5 ..." in shown.err
-    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert main(["sim", written(tmp_path, TEXT)]) == 0
+    text = capsys.readouterr().out
+    for word in ("small: 4 sites, metro, sync, seed 3", "baseline", "committed/s", "verdict: PASS"):
+        assert word in text
 
 
-def test_bench_fails_where_delays_are_not_as_expected(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench, "EXPECTED", {**EXPECTED, 3: (2, 3)})
-    words = ["sim", "bench", "--sizes", "4", "--protocols", "sync", "--rounds", "8", "--json"]
-    assert main(words) == Exit.FAILED
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    (case,) = json.loads(shown.out)["cases"]
-    assert case["holds"] is False
-    assert (case["leader"], case["final"]) == (3.0, 3.0)
+def test_a_missed_service_level_is_exit_code_one(tmp_path: Path) -> None:
+    text = TEXT + "  expect: {slo: {committed_p95: 1ms}}\n"
+    assert main(["sim", written(tmp_path, text)]) == 1
 
 
-def test_stress_studies_what_was_asked_for(
+def test_a_wrong_file_is_wrong_usage_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "stress.html"
-    words = ["sim", "stress", "--sizes", "4", "--protocols", "sync", "--links", "fixed"]
-    words += ["--seconds", "3", "--execute-us", "400", "--report", str(page)]
-    code = main(words)
-    shown = capsys.readouterr().out.splitlines()
-    answers = [line.split()[-1] for line in shown[1:6]]
-    assert code == (Exit.OK if answers == ["yes"] * 5 else Exit.FAILED)
-    assert "f slow" in shown[4]
-    assert page.exists()
-
-
-def test_stress_exits_with_1_when_a_run_falls_behind(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(saturation, "THROUGHPUT_SHARE_MIN", 1.5)
-    words = ["sim", "stress", "--sizes", "4", "--protocols", "sync", "--links", "fixed"]
-    words += ["--seconds", "1", "--execute-us", "2000", "--json"]
-    assert main(words) == Exit.FAILED
-    (found,) = json.loads(capsys.readouterr().out)["studies"]
-    assert not any(run["holds"] for run in found["runs"])
+    path = written(tmp_path, TEXT.replace("seed", "sead"))
+    assert main(["sim", path, "--json"]) == Exit.USAGE
+    answer = capsys.readouterr()
+    error = json.loads(answer.out)["error"]
+    assert (error["code"], error["line"], error["column"]) == ("EXPERIMENT_UNKNOWN", 6, 3)
+    assert "at line 6, column 3" in answer.err
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("options", "code"),
     [
-        ["bench", "--sizes", "3"],
-        ["bench", "--sizes", "4,x"],
-        ["bench", "--protocols", "sync,raft"],
-        ["bench", "--updates", "0"],
-        ["bench", "--rounds", "7"],
-        ["stress", "--links", "wet"],
+        (["--site", "4"], "CLI_SITE"),
+        (["--seed", "-1"], "CLI_SEED"),
+        (["--report", "/proc/nowhere/page.html"], "CLI_FILE_WRITE"),
     ],
 )
-def test_wrong_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["sim", *words])
-    assert ended.value.code == Exit.USAGE
-    assert "error: argument" in capsys.readouterr().err
-
-
-def test_a_page_that_cannot_be_written_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_wrong_options_are_wrong_usage(
+    options: list[str], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "file").write_text("")
-    page = tmp_path / "file" / "page.html"
-    words = ["sim", "bench", "--sizes", "4", "--protocols", "sync", "--rounds", "8"]
-    assert main([*words, "--report", str(page)]) == Exit.UNREACHABLE
-    assert "CLI_FILE in --report" in capsys.readouterr().err
+    assert main(["sim", written(tmp_path, TEXT), *options]) == Exit.USAGE
+    assert code in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    # Exit code 4, which other commands have for it, is a verdict here.
+    assert main(["sim", "nowhere.yaml"]) == Exit.USAGE
+    assert "CLI_EXPERIMENT" in capsys.readouterr().err
+
+
+def test_help_explains_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sim", "--help"])
+    assert "INCONCLUSIVE" in capsys.readouterr().out
+
+
+def test_a_command_of_two_words_is_a_module_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMMANDS", {"sim": "one", "sim other": "two"})
+    found: list[str] = []
+
+    def find(name: str) -> ModuleType:
+        found.append(name)
+        return sim
+
+    for words in (["sim", "other", "--help"], ["sim", "--help"]):
+        with pytest.raises(SystemExit):
+            main(words, find)
+    assert found == ["seawall.cli.sim_other", "seawall.cli.sim"]

@@ -12,7 +12,7 @@ Source: docs/protocol.md, section 6; Baudet et al., "FastPay", arXiv 2003.11506;
 from collections.abc import Iterable
 
 from seawall.consensus.dag.finaliser import history_before
-from seawall.consensus.dag.instances import by_batch, granted, rejected_by
+from seawall.consensus.dag.instances import by_batch, granted
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.engine import Finality
@@ -53,10 +53,9 @@ class Ballot:
 
     def vote(self, voter: Vertex, base: int) -> None:
         """Count a block's first vote, unless it abstains."""
-        content = voter.block.block
-        if self.vertex.round <= content.vote_cutoff:
+        if self.vertex.round <= voter.block.block.vote_cutoff:
             return
-        rejected = rejected_by(content, self.vertex.ref, self.universe)
+        rejected = voter.rejected(self.vertex)
         if rejected:
             self.mixed.append((voter, rejected))
             return

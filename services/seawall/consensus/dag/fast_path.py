@@ -65,7 +65,7 @@ class FastPath:
 
     def vote_again(self, vertex: Vertex) -> None:
         """Take the locks that an own block of the journal took."""
-        self.locks.vote_again(self._ballots.voted_by(vertex), vertex.block.block)
+        self.locks.vote_again(self._ballots.voted_by(vertex), vertex)
 
     def on_commit(
         self, delivered: Sequence[Vertex], leader_round: int, gc_round: int

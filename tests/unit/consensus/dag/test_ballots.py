@@ -148,7 +148,7 @@ def test_three_rounds_make_final(stakes: tuple[int, ...]) -> None:
 def test_what_is_rejected_by_too_many_is_not_final() -> None:
     table = Table()
     first = carrying(4)
-    reject = RejectSet(first[0].ref, (1, 99))
+    reject = RejectSet(first[0].ref, (1, (1 << 32) - 1))
     second = round_over(first, 2, {1: reject, 2: RejectSet(first[0].ref, (1, 2))})
     table.accept([*first, *second, *round_over(second, 3)])
     assert table.final() == [(0, (0,)), (2, (0, 1))]
