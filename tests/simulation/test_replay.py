@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from seawall.consensus.byzantine.table import Script
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim import rerun as module
 from seawall.sim.byzantine import forger
@@ -83,7 +84,7 @@ def test_every_part_of_a_run_survives_being_written_down() -> None:
         delay=ZoneDelay(median_us={"eu>us": 7}),
         loss=Loss(reset=0.5),
         twins=(1,),
-        hostile=(2,),
+        hostile={2: (Script(behaviour="delay", rounds=3),)},
         faults=(
             Crash(at_us=1, seat=0, point=CrashPoint.AFTER_SEND, sends=2, own_block=True),
             Partition(at_us=2, groups=((0, 1), (2,))),

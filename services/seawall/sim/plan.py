@@ -3,9 +3,11 @@
 A plan is a value: together with an engine it determines the run to the last byte.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from seawall.consensus.byzantine.table import Script
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.coin import CoinKind
 from seawall.sim.disk import CrashPoint
@@ -90,7 +92,8 @@ class Plan:
     The run ends well when, after `heal_us`, every seat that runs and is no twin has
     committed `commits` leaders; it must get there before `limit_us`. `clock_offsets_ms` shift
     the wall clocks of seats. `profile` is the family that `seed` drew this plan from, if any.
-    `coin` names the leaders where `parameters` call for asynchrony.
+    `coin` names the leaders where `parameters` call for asynchrony. `hostile` authors follow their
+    scripts from the first step on; one without scripts is the attacker that the machinery brings.
     """
 
     seed: int
@@ -101,7 +104,7 @@ class Plan:
     delay: Delay = field(default_factory=LogNormalDelay)
     loss: Loss = field(default_factory=Loss)
     twins: tuple[int, ...] = ()
-    hostile: tuple[int, ...] = ()
+    hostile: Mapping[int, tuple[Script, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     heal_us: int = 0
     commits: int = 30

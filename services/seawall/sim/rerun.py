@@ -82,7 +82,7 @@ def _is_drawn(plan: Plan, engine: str) -> bool:
 def _plain(value: object) -> object:
     """Return a value in JSON's own types, with its kind where several may stand."""
     if isinstance(value, Mapping):
-        return dict(value)
+        return {f"{name}": _plain(member) for name, member in value.items()}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if not is_dataclass(value) or isinstance(value, type):
@@ -111,7 +111,7 @@ def _plan(members: dict[str, Any]) -> Plan:
         elif name == "faults":
             given[name] = tuple(_tagged(fault, _MOVES) for fault in value)
         else:
-            given[name] = msgspec.convert(value, kinds[name])
+            given[name] = msgspec.convert(value, kinds[name], str_keys=True)
     return Plan(**given)
 
 

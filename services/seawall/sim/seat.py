@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from seawall.consensus.byzantine.table import scripted
 from seawall.consensus.engine import Engine, Event, Identity, Instant
 from seawall.consensus.replica import Replica
 from seawall.sim.coin import coin_secret
@@ -63,7 +64,8 @@ class Seat:
         if self.author in world.plan.twins:
             factory = machinery.twin
         elif self.author in world.plan.hostile:
-            factory = machinery.hostile
+            scripts = world.plan.hostile[self.author]
+            factory = scripted(machinery.engine, scripts) if scripts else machinery.hostile
         keys = keys_of(self.author)
         return factory(
             identity=Identity(
