@@ -12,7 +12,16 @@ from seawall.sim.checking import InvariantError
 from seawall.sim.disk import CrashPoint
 from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.network import SECOND_US, FixedDelay, Loss, ZoneDelay
-from seawall.sim.plan import Crash, LossChange, Partition, Passing, Plan, Sight
+from seawall.sim.plan import (
+    Aim,
+    ByRound,
+    Crash,
+    LossChange,
+    Partition,
+    Passing,
+    Plan,
+    Sight,
+)
 from seawall.sim.profiles import PROFILES, plan_of
 from seawall.sim.replay import main, repeat
 from seawall.sim.rerun import Rerun, decode, encode
@@ -105,6 +114,19 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
         decode(text)
     with pytest.raises(SystemExit):
         main(["--plan", text])
+
+
+@pytest.mark.parametrize(
+    "adversary",
+    [
+        None,
+        Aim(bound_us=3, until_us=4),
+        ByRound(rounds=(((0, 1), (2, 3)), ((0,), (1, 2, 3))), until_us=9),
+    ],
+)
+def test_an_adversary_survives_being_written_down(adversary: Aim | ByRound | None) -> None:
+    rerun = Rerun(plan=Plan(seed=1, adversary=adversary))
+    assert decode(encode(rerun)) == rerun
 
 
 def drive(world: World) -> None:

@@ -82,6 +82,31 @@ class Start:
 
 Move = Fault | Start
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """Until `until_us` a network adversary keeps leaders from being decided directly.
+
+    It sees all messages in flight and holds each back for at most `bound_us`; see `aiming`.
+    """
+
+    bound_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByRound:
+    """The network is cut anew in each of the first rounds; from `until_us` on it is whole.
+
+    `rounds[r - 1]` are the groups of seats that can talk in round r; what others send is lost.
+    """
+
+    rounds: tuple[tuple[tuple[int, ...], ...], ...]
+    until_us: int
+
+
+Adversary = Aim | ByRound
+
 FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=100)
 
 
@@ -106,6 +131,7 @@ class Plan:
     twins: tuple[int, ...] = ()
     hostile: Mapping[int, tuple[Script, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    adversary: Adversary | None = None
     heal_us: int = 0
     commits: int = 30
     limit_us: int = 120 * SECOND_US

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from seawall.sim.adversary import world_of
 from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import FACTORIES, honest_machinery
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         broken = MUTANTS[options.mutant].installed()
     recorder = TraceRecorder(options.site)
     code = 0
-    world = World(
+    world = world_of(
         plan,
         machinery,
         checkers=(*all_checkers(), recorder),

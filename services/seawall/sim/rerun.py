@@ -13,13 +13,24 @@ import msgspec
 
 from seawall.sim.machinery import FACTORIES, Machinery, honest_machinery
 from seawall.sim.network import FixedDelay, LogNormalDelay, ZoneDelay
-from seawall.sim.plan import Crash, LossChange, Move, Partition, Plan, Sight, Start
+from seawall.sim.plan import (
+    Aim,
+    ByRound,
+    Crash,
+    LossChange,
+    Move,
+    Partition,
+    Plan,
+    Sight,
+    Start,
+)
 from seawall.sim.profiles import plan_of
 
 COMMAND: Final = "python -m seawall.sim.replay"
 
 _DELAYS: Final = {kind.__name__: kind for kind in (FixedDelay, LogNormalDelay, ZoneDelay)}
 _MOVES: Final = {kind.__name__: kind for kind in (Crash, Partition, Sight, LossChange, Start)}
+_ADVERSARIES: Final = {kind.__name__: kind for kind in (Aim, ByRound)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +100,7 @@ def _plain(value: object) -> object:
         return value
     members: dict[str, object] = {}
     kind = type(value).__name__
-    if kind in _DELAYS or kind in _MOVES:
+    if kind in _DELAYS or kind in _MOVES or kind in _ADVERSARIES:
         members["kind"] = kind
     for member in fields(value):
         held = getattr(value, member.name)
@@ -108,6 +119,8 @@ def _plan(members: dict[str, Any]) -> Plan:
     for name, value in members.items():
         if name == "delay":
             given[name] = _tagged(value, _DELAYS)
+        elif name == "adversary":
+            given[name] = _tagged(value, _ADVERSARIES)
         elif name == "faults":
             given[name] = tuple(_tagged(fault, _MOVES) for fault in value)
         else:

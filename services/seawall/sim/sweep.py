@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from seawall.sim.adversary import world_of
 from seawall.sim.checking import InvariantError
 from seawall.sim.hunting import Hunt, hunt
 from seawall.sim.invariants import all_checkers
@@ -20,7 +21,6 @@ from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.mutants import MUTANTS
 from seawall.sim.plan import Passing
 from seawall.sim.profiles import SHARES, plan_of
-from seawall.sim.world import World
 
 CHUNK: Final = 5
 
@@ -60,7 +60,7 @@ class Report:
 def run_job(job: Job) -> Report:
     """Run one schedule with all checkers."""
     plan = plan_of(job.profile, job.seed, commits=job.commits, engine=job.engine)
-    world = World(plan, honest_machinery(job.engine), checkers=all_checkers())
+    world = world_of(plan, honest_machinery(job.engine), checkers=all_checkers())
     violation = None
     started = time.process_time()
     try:
