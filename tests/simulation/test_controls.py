@@ -23,6 +23,13 @@ def test_leaders_by_turns_starve_whatever_the_seed(seed: int) -> None:
     assert found.passed, found.detail
 
 
+@pytest.mark.parametrize("wave_length", [4, 5])
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_coin_commits_whatever_the_seed(seed: int, wave_length: int) -> None:
+    found = controls.coin_commits(wave_length, seed)
+    assert found.passed, found.detail
+
+
 def test_leaders_by_turns_commit_without_the_adversary() -> None:
     plan = controls.aimed(1)
     plan = Plan(seed=1, parameters=plan.parameters.asynchronous(4), delay=plan.delay, commits=100)

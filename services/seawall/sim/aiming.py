@@ -1,8 +1,8 @@
 """Whom the aiming adversary keeps from seeing what, and until when.
 
 With w = 3 votes stand one round above the leader: f + 1 sites miss each leader's block when they
-vote, so that it gets neither Q votes nor Q blames. With longer waves every vote rests on two rounds,
-and the adversary aims at the first leader L of each round r:
+vote, so that it gets neither Q votes nor Q blames. With longer waves every vote rests on two
+rounds, and the adversary aims at the first leader L of each round r:
 
 - nobody but L has its block when it proposes for r + 1;
 - the leader of r + 1 has it not even when it proposes for r + 2, and so blames it;

@@ -337,6 +337,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         summary="commits are made before all earlier slots are decided",
         profile="twins",
         caught_by=("ASSERT",),
+        seeds_max=40,
         replacements=((core_module, "Committer", ImpatientCommitter),),
     ),
     "walk_stops_at_highest_round": Mutant(

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which.add_argument("--plan", type=read_rerun, metavar="JSON|FILE")
     parser.add_argument("--seed", type=int, default=0, help="of the profile's plan")
     parser.add_argument("--commits", type=int, default=30)
+    parser.add_argument("--wave-length", type=int, choices=(4, 5), default=None)
     parser.add_argument("--mutant", choices=sorted(MUTANTS), default=None)
     parser.add_argument("--transcript", type=Path, default=None, metavar="FILE")
     parser.add_argument("--trace", type=Path, default=None, metavar="FILE")
@@ -64,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rerun = options.plan
     if rerun is None:
         named = plan_of(
-            options.profile, options.seed, commits=options.commits, engine=options.engine
+            options.profile,
+            options.seed,
+            commits=options.commits,
+            engine=options.engine,
+            wave_length=options.wave_length,
         )
         rerun = Rerun(plan=named)
     plan = rerun.plan

@@ -75,19 +75,26 @@ def command(rerun: Rerun, machinery: Machinery) -> str:
     if not names or type(plan.delay) not in _DELAYS.values():
         return ""
     parts = [COMMAND, "--engine", names[0]]
-    if rerun == Rerun(plan=plan) and _is_drawn(plan, names[0]):
-        parts += ["--profile", plan.profile, "--seed", f"{plan.seed}"]
-        parts += ["--commits", f"{plan.commits}"]
+    drawn = _drawn_by(plan, names[0]) if rerun == Rerun(plan=plan) else None
+    if drawn is not None:
+        parts += drawn
     else:
         parts += ["--plan", shlex.quote(encode(rerun))]
     return " ".join(parts)
 
 
-def _is_drawn(plan: Plan, engine: str) -> bool:
-    """Return whether profile and seed name just this plan."""
+def _drawn_by(plan: Plan, engine: str) -> list[str] | None:
+    """Return the options that name just this plan, if a profile and a seed do."""
     if not plan.profile:
-        return False
-    return plan == plan_of(plan.profile, plan.seed, commits=plan.commits, engine=engine)
+        return None
+    commits = plan.commits
+    options = ["--profile", plan.profile, "--seed", f"{plan.seed}", "--commits", f"{commits}"]
+    if plan == plan_of(plan.profile, plan.seed, commits=commits, engine=engine):
+        return options
+    wave = plan.parameters.wave_length
+    if plan != plan_of(plan.profile, plan.seed, commits=commits, engine=engine, wave_length=wave):
+        return None
+    return [*options, "--wave-length", f"{wave}"]
 
 
 def _plain(value: object) -> object:
