@@ -89,7 +89,7 @@ class ModelLedger:
         assert commit.index <= self.height + 1, "the ledger takes commits without gaps"
         if commit.index <= self.height:
             return self._answers[commit.index - 1]
-        self._frontier.append(leaf_hash(commit.digest))
+        self._frontier.append(leaf_hash(commit.digest + commit.finality_digest))
         self.commits.append(commit)
         self._answers.append((self._frontier.size, self._frontier.root()))
         return self._answers[-1]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from seawall.codec import decode_commit_summary
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.engine import DagEngine
-from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, BLOCK, COMMIT, read_base, read_block
+from seawall.consensus.dag.records import (
+    BASE_BEGIN,
+    BASE_END,
+    BLOCK,
+    COMMIT,
+    JUDGED,
+    read_base,
+    read_block,
+    read_judged,
+)
 from seawall.consensus.engine import Engine, Output, Record, Status
 from seawall.domain.block import Ref
 from seawall.domain.committee import Committee
@@ -86,8 +95,11 @@ def standing_in(records: Sequence[Record], own: int, committee: Committee) -> St
         if record.kind == BASE_BEGIN and begins and place == 0:
             base = read_base(record.data)
             index, digest, own_round = base.index, base.digest, base.own_last.round
-        elif record.kind == COMMIT:
-            summary = decode_commit_summary(record.data)
+        elif record.kind in (COMMIT, JUDGED):
+            is_judged = record.kind == JUDGED
+            summary = (
+                read_judged(record.data)[0] if is_judged else decode_commit_summary(record.data)
+            )
             if summary.index > index:
                 index, digest = summary.index, summary.digest
         elif record.kind == BLOCK:

@@ -4,10 +4,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import structs
+
 from seawall.codec import encode_commit_summary, summarise
 from seawall.consensus.dag.coin import CoinBook
 from seawall.consensus.dag.committer import Committer, Verdict
 from seawall.consensus.dag.effects import Effects
+from seawall.consensus.dag.fast_path import FastPath
 from seawall.consensus.dag.leaders import LeaderSchedule
 from seawall.consensus.dag.linearizer import Linearizer
 from seawall.consensus.dag.payloads import Payloads
@@ -55,6 +58,7 @@ class Core:
         self.votes = CommitVotes(
             identity, committee, self.stakes, parameters.block_commit_votes_max
         )
+        self.fast_path = FastPath(self.store, self.stakes, parameters, self.own)
         self.payloads = Payloads(parameters)
         self.unwritten: list[Record] = []
         self.heard_rounds = [0] * committee.size
@@ -155,6 +159,7 @@ class Core:
         if self.clock.on_accept(vertex.round, vertex.author_bit):
             self.clock_moved = True
         self.committer.on_accept(vertex)
+        self.fast_path.on_accept(vertex)
         if self.coin is not None:
             self._collect_shares(self.coin, block.block)
         content = block.block
@@ -249,10 +254,20 @@ class Core:
         self._after_commit(self.linearizer.adopt(commit.leader, commit.clock_ms, vertices))
 
     def _after_commit(self, commit: Commit) -> None:
-        """Hand out a commit, and let go of what it makes superfluous."""
+        """Judge and hand out a commit, and let go of what it makes superfluous."""
         self.unwritten.append(Record(COMMIT, encode_commit_summary(summarise(commit))))
-        self.publish(commit)
+        self.publish(self.judge(commit))
         self._collect()
+
+    def judge(self, commit: Commit) -> Commit:
+        """Return the commit with what the finaliser concludes from it."""
+        found = [self.store.get(block.ref) for block in commit.blocks]
+        delivered = [vertex for vertex in found if vertex is not None]
+        assert len(delivered) == len(found), "what a commit delivers is held"
+        path = self.fast_path
+        verdicts = path.on_commit(delivered, commit.leader.round, commit.gc_round)
+        digest = path.finaliser.digest
+        return structs.replace(commit, verdicts=verdicts, finality_digest=digest)
 
     def publish(self, commit: Commit) -> None:
         """Deliver a commit and keep it for a while."""
@@ -265,6 +280,8 @@ class Core:
                 self.last_payload_index = commit.index
             if block.ref.author == self.own:
                 self.payloads.delivered(block.ref)
+        if commit.verdicts:
+            self.last_payload_index = commit.index
         self._certify(commit.index)
 
     def _trim_recent(self) -> None:
@@ -280,6 +297,7 @@ class Core:
     def _collect(self) -> None:
         """Drop what the new gc round puts out of reach; prune below the certified commit."""
         gc_round = self.gc_round
+        self.fast_path.collect(gc_round)
         if self.coin is not None:
             self.coin.forget(self.committer.next_slot[0])
         if len(self.pending):
@@ -347,14 +365,16 @@ class Core:
     def is_busy(self) -> bool:
         """Return whether something is on its way that wants further rounds soon.
 
-        That is payload of this site or in a block that no commit has delivered, or a commit that
-        delivered payload and is not certified yet although this site's ledger has it. Until the
-        first checkpoint rounds are wanted anyway: clients can prove nothing before it.
+        That is payload of this site or in a block that no commit has delivered, an update without
+        its verdict, or a commit that delivered payload or brought verdicts and is not certified yet
+        although this site's ledger has it. Until the first checkpoint rounds are wanted anyway:
+        clients can prove nothing before it.
         """
         if not self.votes.certified_index and self.rooted_index == self.linearizer.index:
             return True
         uncertified = self.votes.certified_index < self.last_payload_index <= self.rooted_index
-        return bool(self._open_payload) or self.payloads.has_queued() or uncertified
+        is_open = bool(self._open_payload) or not self.fast_path.is_idle
+        return is_open or self.payloads.has_queued() or uncertified
 
 
 def _bytes_in(commit: Commit) -> int:

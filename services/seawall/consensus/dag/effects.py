@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from seawall.consensus.engine import Message, Observation, Output, Record, Send
+from seawall.consensus.engine import Finality, Message, Observation, Output, Record, Send
 
 if TYPE_CHECKING:
     from seawall.domain.commit import CertifiedCheckpoint, Commit
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Effects:
     """The output of the step in progress, field by field, in the order of the calls."""
 
-    __slots__ = ("certify", "deliver", "observations", "persist", "sends")
+    __slots__ = ("certify", "deliver", "final", "observations", "persist", "sends")
 
     def __init__(self) -> None:
         self._start()
@@ -20,6 +20,7 @@ class Effects:
         """Begin with nothing collected."""
         self.persist: list[Record] = []
         self.sends: list[Send] = []
+        self.final: list[Finality] = []
         self.deliver: list[Commit] = []
         self.certify: list[CertifiedCheckpoint] = []
         self.observations: list[Observation] = []
@@ -37,6 +38,7 @@ class Effects:
         output = Output(
             persist=tuple(self.persist),
             send=tuple(self.sends),
+            final=tuple(self.final),
             deliver=tuple(self.deliver),
             certify=tuple(self.certify),
             observe=tuple(self.observations),

@@ -267,6 +267,7 @@ class DagEngine:
             wake.append(due_us)
         wake.append(self._synchroniser.poll(now_us))
         wake.append(self._catch_up.poll(now_us))
+        core.effects.final += core.fast_path.state_final(core.gc_round)
         core.prune()
         if len(core.unwritten) > UNWRITTEN_RECORDS_MAX:
             self._write()

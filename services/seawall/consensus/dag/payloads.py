@@ -71,12 +71,15 @@ class Payloads:
         """Queue a transaction that fits."""
         self._transactions.append(transaction)
 
-    def take(self) -> tuple[tuple[Batch, ...], tuple[bytes, ...]]:
-        """Return what goes into the next block, oldest first, within its limits."""
+    def take(self, taken_bytes: int = 0) -> tuple[tuple[Batch, ...], tuple[bytes, ...]]:
+        """Return what goes into the next block, oldest first, within its limits.
+
+        `taken_bytes` are those that something else in the block needs.
+        """
         parameters = self._parameters
         batches: list[Batch] = []
         transactions: list[bytes] = []
-        room = self._bytes_max
+        room = self._bytes_max - taken_bytes
         updates = parameters.block_updates_max
         while self._transactions and len(transactions) < parameters.block_transactions_max:
             size = len(self._transactions[0]) + _TRANSACTION_BYTES

@@ -7,13 +7,15 @@ when nobody has anything to say, and a longer one the further order or ledger la
 Source: docs/protocol.md, section 2.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from seawall.codec import genesis_ref, sign_block
 from seawall.consensus.dag.core import Core
+from seawall.consensus.dag.locks import rejects_size
 from seawall.consensus.dag.store import Vertex
 from seawall.consensus.engine import Identity, Instant
-from seawall.domain.block import Block, BlockFlags, CoinShares, Ref, VerifiedBlock
+from seawall.domain.block import Block, BlockFlags, CoinShares, Ref, RejectSet, VerifiedBlock
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 
@@ -177,19 +179,21 @@ class Proposer:
         core, coin = self._core, self._core.coin
         round_ = core.clock.round
         assert round_ > self.last_proposed, "one own block per round"
-        batches, transactions = core.payloads.take() if self.accepts_payload() else ((), ())
+        parents = self._parents(round_)
+        rejects, vote_cutoff = self._vote(round_, parents)
+        has_room = self.accepts_payload()
+        batches, transactions = core.payloads.take(rejects_size(rejects)) if has_room else ((), ())
         block = Block(
             epoch=self._committee.epoch,
             round=round_,
             author=core.own,
             timestamp_ms=now.wall_ms,
             flags=BlockFlags.NONE,
-            parents=self._parents(round_),
+            parents=parents,
             batches=batches,
             transactions=transactions,
-            rejects=(),
-            # No fast-path votes yet: this site abstains from all of them.
-            vote_cutoff=round_ - 1,
+            rejects=rejects,
+            vote_cutoff=vote_cutoff,
             coin_shares=CoinShares() if coin is None else coin.owed(round_, core.gc_round),
             commit_votes=core.votes.take_ready(),
         )
@@ -203,6 +207,21 @@ class Proposer:
     def _sign(self, block: Block) -> VerifiedBlock:
         """Return the block with its signature; a site under test may say something else here."""
         return sign_block(block, self._committee.origin, self._identity.consensus_key)
+
+    def _vote(self, round_: int, parents: Sequence[Ref]) -> tuple[tuple[RejectSet, ...], int]:
+        """Return what the next own block rejects, and up to which round it abstains.
+
+        A site that has lost its disk does not know its locks: it abstains until the epoch ends.
+        """
+        core = self._core
+        if self.floor:
+            return (), round_ - 1
+        latest = core.latest[core.own]
+        before = 0 if latest is None else latest.block.vote_cutoff
+        cutoff = min(max(core.gc_round, before), round_ - 1)
+        found = [core.store.get(ref) for ref in parents]
+        held = [vertex for vertex in found if vertex is not None]
+        return core.fast_path.vote(held, cutoff, core.linearizer.index)
 
     def _parents(self, round_: int) -> tuple[Ref, ...]:
         """Return the own last block, then of each other author the newest one not yet covered.

@@ -3,7 +3,8 @@
 Records in the order in which they were made: every accepted block with the mask of its valid
 commit votes, every commit as a summary. From time to time a *base* makes everything before it
 superfluous: BASE_BEGIN with a certified commit and what it had delivered, the blocks that are
-still needed, the commits after it, BASE_END. Without its end a base does not count.
+still needed, the commits after it with their verdicts, the state of the fast path after them,
+BASE_END. Without its end a base does not count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,20 +13,33 @@ from typing import Final
 
 import msgspec
 
-from seawall.codec import decode_block
+from seawall.codec import (
+    decode_block,
+    decode_commit_summary,
+    decode_verdicts,
+    encode_commit_summary,
+    encode_verdicts,
+    summarise,
+)
 from seawall.codec.commit import decode_refs, encode_refs
 from seawall.codec.reading import Reader
+from seawall.consensus.dag.fast_path import FastPathState
 from seawall.consensus.engine import Record
 from seawall.domain.block import Ref, VerifiedBlock
+from seawall.domain.commit import Commit, CommitSummary, Verdict
+from seawall.errors import OperationalError
 
 BLOCK: Final = 1
 COMMIT: Final = 2
 BASE_BEGIN: Final = 3
 BASE_END: Final = 4
 LOST_DISK: Final = 5
+JUDGED: Final = 6
+FAST_PATH: Final = 7
 
 _VOTES: Final = Struct(">Q")
 _FLOOR: Final = Struct(">Q")
+_LENGTH: Final = Struct(">I")
 _BASE: Final = Struct(">Q32sQQQ")
 
 
@@ -74,6 +88,35 @@ def read_floor(data: bytes) -> int:
     """Return the round in a lost disk's record."""
     (floor,) = _FLOOR.unpack(data)
     return int(floor)
+
+
+def judged_record(commit: Commit) -> Record:
+    """Return the record of a commit whose verdicts are not to be found again."""
+    summary = encode_commit_summary(summarise(commit))
+    verdicts = encode_verdicts(commit.verdicts, commit.finality_digest)
+    return Record(JUDGED, _LENGTH.pack(len(summary)) + summary + verdicts)
+
+
+def read_judged(data: bytes) -> tuple[CommitSummary, tuple[Verdict, ...], bytes]:
+    """Return summary, verdicts and finality digest of a commit in a base."""
+    (size,) = _LENGTH.unpack_from(data)
+    end = _LENGTH.size + size
+    verdicts, finality_digest = decode_verdicts(data[end:])
+    return decode_commit_summary(data[_LENGTH.size : end]), verdicts, finality_digest
+
+
+def fast_path_record(state: FastPathState) -> Record:
+    """Return the record of the fast path's state."""
+    return Record(FAST_PATH, msgspec.msgpack.encode(state))
+
+
+def read_fast_path(data: bytes) -> FastPathState:
+    """Return the fast path's state; raise OperationalError `JOURNAL_CORRUPT` when it is none."""
+    try:
+        return msgspec.msgpack.decode(data, type=FastPathState)
+    except msgspec.MsgspecError:
+        hint = "restore the data directory, or start without it"
+        raise OperationalError("JOURNAL_CORRUPT", hint, field="fast_path") from None
 
 
 def base_record(base: Base) -> Record:

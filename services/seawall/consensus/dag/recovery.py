@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from seawall.codec import decode_commit_summary, encode_commit_summary, summarise
+from seawall.codec import decode_commit_summary
 from seawall.codec.domains import genesis_ref
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.records import (
@@ -13,18 +13,24 @@ from seawall.consensus.dag.records import (
     BASE_END,
     BLOCK,
     COMMIT,
+    FAST_PATH,
+    JUDGED,
     LOST_DISK,
     Base,
     base_record,
     block_record,
+    fast_path_record,
+    judged_record,
     read_base,
     read_block,
+    read_fast_path,
     read_floor,
+    read_judged,
     since_last_base,
 )
 from seawall.consensus.engine import Record
 from seawall.domain.block import Ref, VerifiedBlock
-from seawall.domain.commit import CommitSummary
+from seawall.domain.commit import Commit, CommitSummary, Verdict
 from seawall.domain.committee import Committee
 from seawall.errors import OperationalError
 
@@ -55,6 +61,11 @@ def restore(core: Core, committee: Committee, records: Sequence[Record]) -> Rest
             _restore_block(core, read_block(record.data), settled, restored)
         elif record.kind == COMMIT:
             _restore_commit(core, decode_commit_summary(record.data))
+        elif record.kind == JUDGED:
+            _restore_judged(core, *read_judged(record.data))
+        elif record.kind == FAST_PATH:
+            if not core.fast_path.restore(read_fast_path(record.data)):
+                raise _corrupt("fast_path")
         elif record.kind == LOST_DISK:
             restored.floor = max(restored.floor, read_floor(record.data))
         elif record.kind == BASE_BEGIN and place == 0:
@@ -94,23 +105,49 @@ def _restore_block(
         core.settle(vertex)
     elif block.ref.author == core.own:
         core.payloads.proposed(block)
-    if block.ref.author == core.own and block.ref.round > restored.own_last.round:
-        restored.own_last = block.ref
+    if block.ref.author == core.own:
+        core.fast_path.vote_again(vertex)
+        if block.ref.round > restored.own_last.round:
+            restored.own_last = block.ref
 
 
 def _restore_commit(core: Core, summary: CommitSummary) -> None:
-    """Make a commit again, as it was made before."""
+    """Make a commit again, as it was made before, and judge it again."""
+    commit = _adopted(core, summary)
+    if commit is not None:
+        core.publish(core.judge(commit))
+        core.fast_path.collect(core.gc_round)
+
+
+def _restore_judged(
+    core: Core, summary: CommitSummary, verdicts: tuple[Verdict, ...], finality_digest: bytes
+) -> None:
+    """Make a commit of a base again, with the verdicts that it had."""
+    commit = _adopted(core, summary)
+    if commit is not None:
+        core.fast_path.take_verdicts(verdicts)
+        judged = msgspec.structs.replace(commit, verdicts=verdicts, finality_digest=finality_digest)
+        core.publish(judged)
+        core.fast_path.collect(core.gc_round)
+
+
+def _adopted(core: Core, summary: CommitSummary) -> Commit | None:
+    """Return a commit of the journal, made again; None when it is known already."""
     if summary.index <= core.linearizer.index:
-        return
+        return None
     found = [core.store.get(ref) for ref in summary.delivered]
     vertices = [vertex for vertex in found if vertex is not None]
     commit = core.linearizer.adopt(summary.leader, summary.clock_ms, vertices)
     if commit.digest != summary.digest or commit.index != summary.index:
-        raise OperationalError(
-            "JOURNAL_CORRUPT", "restore the data directory, or start without it", field="commit"
-        )
+        raise _corrupt("commit")
     core.committer.jump_behind(summary.leader.round, summary.leader.author)
-    core.publish(commit)
+    return commit
+
+
+def _corrupt(field: str) -> OperationalError:
+    """Return the error for records that do not fit together."""
+    hint = "restore the data directory, or start without it"
+    return OperationalError("JOURNAL_CORRUPT", hint, field=field)
 
 
 def make_base(core: Core, own_last: Ref, floor: int) -> list[Record]:
@@ -141,6 +178,7 @@ def make_base(core: Core, own_last: Ref, floor: int) -> list[Record]:
         base_record(base),
         *[block_record(block) for block in old],
         *[block_record(vertex.block) for vertex in held],
-        *[Record(COMMIT, encode_commit_summary(summarise(one))) for one in later],
+        *[judged_record(one) for one in later],
+        fast_path_record(core.fast_path.snapshot()),
         Record(BASE_END, b""),
     ]

@@ -19,6 +19,8 @@ class StakeTable:
         self.total = committee.total
         self.quorum = committee.quorum
         self.validity = committee.validity
+        self.unit = self.weights[0] if len({*self.weights}) == 1 else 0
+        """The stake of each author where all have the same, else 0."""
         self._remembered: dict[int, int] = {}
 
     def of(self, authors: int) -> int:

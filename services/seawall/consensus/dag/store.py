@@ -8,6 +8,7 @@ have left the window are shifted out now and then, so the integers stay as wide 
 from collections.abc import Iterator
 from typing import Final
 
+from seawall.consensus.dag.instances import instances_in, mask_of
 from seawall.domain.block import Ref, VerifiedBlock
 
 _REBASE_BITS: Final = 1024
@@ -16,8 +17,9 @@ _REBASE_BITS: Final = 1024
 class Vertex:
     """An accepted block: its parents that are present, its bit, and its ancestors' bits.
 
-    `history` excludes the block itself. `supports` remembers which block of a slot this one
-    supports (see `seawall.consensus.dag.committer`).
+    `history` excludes the block itself; `instances` are its updates, `rejects` what it rejects
+    of others' by their reference. `supports` remembers which block of a slot this one supports
+    (see `seawall.consensus.dag.committer`).
     """
 
     __slots__ = (
@@ -26,9 +28,11 @@ class Vertex:
         "bit",
         "block",
         "history",
+        "instances",
         "number",
         "parents",
         "ref",
+        "rejects",
         "round",
         "supports",
     )
@@ -42,6 +46,8 @@ class Vertex:
         self.author = block.ref.author
         self.author_bit = 1 << block.ref.author
         self.parents = parents
+        self.instances = instances_in(block.block.batches)
+        self.rejects = {reject.target: reject.indices for reject in block.block.rejects}
         self.number = number
         self.bit: int = bit
         history = 0
@@ -49,6 +55,11 @@ class Vertex:
             history |= parent.history | parent.bit
         self.history: int = history
         self.supports: dict[tuple[int, int], Vertex | None] = {}
+
+    def rejected(self, target: "Vertex") -> int:
+        """Return the mask of the target's instances that this block lists as rejected."""
+        indices = self.rejects.get(target.ref)
+        return 0 if indices is None else mask_of(indices, len(target.instances))
 
 
 class BlockStore:
@@ -61,7 +72,8 @@ class BlockStore:
         self._rounds: dict[int, list[Vertex]] = {}
         self._authors_at: dict[int, int] = {}
         self._next_number = 0
-        self._base = 0
+        self.base = 0
+        """Number of the block that has the lowest bit; bits move when it changes."""
         self._highest_of: dict[int, int] = {}
         self.settled = 0
         """Bits of blocks that no later commit may deliver."""
@@ -104,7 +116,7 @@ class BlockStore:
         parents = tuple([parent for parent in found if parent is not None])
         number = self._next_number
         self._next_number = number + 1
-        vertex = Vertex(block, parents, number, 1 << (number - self._base))
+        vertex = Vertex(block, parents, number, 1 << (number - self.base))
         by_ref[vertex.ref] = vertex
         self._by_number[number] = vertex
         round_, author = vertex.round, vertex.author
@@ -126,7 +138,7 @@ class BlockStore:
         found: list[Vertex] = []
         while bits:
             lowest = bits & -bits
-            found.append(self._by_number[lowest.bit_length() - 1 + self._base])
+            found.append(self._by_number[lowest.bit_length() - 1 + self.base])
             bits ^= lowest
         return found
 
@@ -150,7 +162,7 @@ class BlockStore:
                 self._slots.pop((old, vertex.author), None)
             del self._authors_at[old]
         first = next(iter(self._by_number), self._next_number)
-        if first - self._base >= _REBASE_BITS:
+        if first - self.base >= _REBASE_BITS:
             self._rebase(first)
         return gone
 
@@ -160,8 +172,8 @@ class BlockStore:
         Blocks are numbered in the order of acceptance, and dictionaries keep that order, so no
         block that is still here has a lower number.
         """
-        shift = base - self._base
-        self._base = base
+        shift = base - self.base
+        self.base = base
         self.settled >>= shift
         for vertex in self._by_ref.values():
             vertex.bit >>= shift

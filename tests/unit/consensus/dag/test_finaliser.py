@@ -7,7 +7,8 @@ import pytest
 
 from seawall.codec import encode_records
 from seawall.consensus.dag import store as store_module
-from seawall.consensus.dag.finaliser import Finaliser, updates_in
+from seawall.consensus.dag.finaliser import Finaliser
+from seawall.consensus.dag.instances import instances_in
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.domain.block import Batch, RejectSet, VerifiedBlock
@@ -143,6 +144,34 @@ def test_votes_below_a_quorum_and_abstentions_leave_instances_pending() -> None:
     assert judge.on_commit((), 5, 2) == ()
 
 
+def test_a_deadline_closes_contested_keys_and_leaves_others_to_the_gc_round() -> None:
+    vertices = over_a_carrier({1: (0, 1), 2: (0, 1)}, {3: 1})
+    judge = finaliser()
+    assert judge.pending_count == 0
+    judge.on_commit(vertices, 2, 0)
+    assert judge.pending_count == 2
+    contributor, _, seq, _ = vertices[0].instances[0]
+    assert judge.owners[contributor].deliver(seq, bytes(32))
+    assert told(judge.on_commit((), 5, 0)) == [(0, (0,), Judgement.REJECT, 3)]
+    assert judge.is_shut(contributor, seq)
+    assert not judge.is_shut(bytes(32), seq)
+    assert told(judge.on_commit((), 6, 1)) == [(0, (1,), Judgement.REJECT, 4)]
+    assert judge.is_idle
+
+
+def test_an_accept_after_a_reject_leaves_nothing_unusual_behind() -> None:
+    vertices = over_a_carrier({})
+    judge, plain = finaliser(), finaliser()
+    for one in (judge, plain):
+        one.on_commit(vertices[:4], 1, 0)
+    contributor, _, seq, _ = vertices[0].instances[0]
+    judge.owners[contributor].settle(seq)
+    for one in (judge, plain):
+        assert one.on_commit(vertices[4:], 2, 0)
+    assert judge.owners[contributor].is_quiet
+    assert judge.digest == plain.digest
+
+
 def test_the_digest_stays_while_there_is_nothing_to_judge_and_tells_tallies_apart() -> None:
     judge = finaliser()
     assert judge.on_commit(over_a_carrier({})[1:4], 1, 0) == ()
@@ -160,8 +189,8 @@ def test_the_digest_stays_while_there_is_nothing_to_judge_and_tells_tallies_apar
 
 
 def test_updates_are_read_from_all_batches_in_stored_order() -> None:
-    found = updates_in(two_batches())
     expected = [record_of(Update(key=f"k{place}", digest="x")) for place in range(5)]
-    assert [key[0] for key, _ in found] == [record.contributor for record in expected]
-    assert [int.from_bytes(key[1]) for key, _ in found] == [record.seq for record in expected]
-    assert [digest for _, digest in found] == [record.update_id for record in expected]
+    assert instances_in(two_batches()) == tuple(
+        [(one.contributor, one.update_id, one.seq, one.expires_height) for one in expected]
+    )
+    assert instances_in(()) == ()
