@@ -1,4 +1,4 @@
-"""Search for violations for about an hour: `python -m seawall.sim.soak`, or `make soak`.
+"""Search for violations for an hour or so: `python -m seawall.sim.soak`, or `make soak`.
 
 Runs the controls, hunts every mutant, tries all Twins schedules of the small scopes, and then
 random schedules over three modes (w = 3 with timeouts, w = 4 and 5 with a coin), each of at least
@@ -34,7 +34,7 @@ from seawall.sim.twins import SCOPES, Groups, Scope, schedules, try_schedule
 MODES: Final = (("sync", None), ("async", 4), ("async", 5))
 SCHEDULES: Final = 20_001
 COMMITS: Final = 50
-SHORT_SCHEDULES: Final = 360
+SHORT_SCHEDULES: Final = 600
 SHORT_TWINS_EVERY: Final = 60
 SHORT_MUTANTS: Final = ("quorum_off_by_one", "open_slot_passed_over", "share_skipped")
 SHRINK_TRIES: Final = 100
