@@ -249,8 +249,8 @@ class World:
         return f"no progress to {self.plan.commits} commits: {heights}"
 
     def _submit(self) -> None:
-        seat, batch = self.workload.next_batch()
-        self.push(self.seats[seat], Submitted(batches=(batch,)))
+        for seat, batch in self.workload.next_batches(self.now_us):
+            self.push(self.seats[seat], Submitted(batches=(batch,)))
         wait = self.workload.next_wait_us()
         self.at(self.now_us + wait, self._submit)
 
@@ -320,6 +320,7 @@ class World:
         for commit in output.deliver:
             self.log.note(self.now_us, seat.index, "commit", commit)
             tree_size, root = seat.ledger.append(commit)
+            self.workload.on_commit(commit, self.now_us)
             answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
             later = self.now_us + self.plan.ledger_us
             self.at(later, partial(self._answer, seat, incarnation, answer))
