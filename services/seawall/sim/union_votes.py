@@ -79,6 +79,10 @@ class UnionVotes:
         self._seen: tuple[VerifiedBlock, ...] = ()
         self._new: list[VerifiedBlock] = []
 
+    def begin(self, committee: "Committee", parameters: "ConsensusParameters") -> None:
+        """Say who votes, and by which numbers."""
+        self._committee, self._parameters = committee, parameters
+
     def see(self, world: "World", seat: "Seat") -> list[VerifiedBlock]:
         """Add what a seat has accepted in this step; return what nobody had accepted before.
 
@@ -87,7 +91,7 @@ class UnionVotes:
         if seat.author in world.plan.hostile:
             return []
         if world.accepted is not self._seen:
-            self._committee, self._parameters = world.committee, world.plan.parameters
+            self.begin(world.committee, world.plan.parameters)
             self._seen = world.accepted
             self._new = self.add(world.accepted)
         return self._new
