@@ -68,6 +68,7 @@ AREAS = {
     "SUBMIT": "Messages of the Submit stream",
     "SYNC": "Messages between replicas",
     "TASK": "Tasks",
+    "TRACE": "Traces of real sites",
     "TOO": "Limits on sizes",
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from seawall.codec import decode_records
-from seawall.consensus.engine import Finality, Output
+from seawall.consensus.engine import Output
 from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee
@@ -35,7 +35,8 @@ Revealed: TypeAlias = Mapping[int, Sequence[int]]
 class Traced:
     """What a trace tells of one site: blocks as accepted, what coins named, what it concluded.
 
-    `final` gives every instance that is FINAL the number of blocks accepted by then.
+    `final` gives every instance that is FINAL the numbers of blocks that were accepted before the
+    step that stated it, and after it.
     """
 
     committee: Committee
@@ -44,15 +45,12 @@ class Traced:
     leaders: Revealed = field(default_factory=dict)
     revealed: dict[int, Sequence[int]] = field(default_factory=dict)
     commits: dict[int, Commit] = field(default_factory=dict)
-    final: dict[Place, int] = field(default_factory=dict)
+    final: dict[Place, tuple[int, int]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the trace as plain values."""
         parameters = self.parameters
         events, numbers = self._events()
-        highest = [0]
-        for block in self.blocks:
-            highest.append(max(highest[-1], block.ref.round))
         commits = [self.commits[index] for index in sorted(self.commits)]
         return {
             "format": FORMAT,
@@ -70,15 +68,7 @@ class Traced:
             "expected": {
                 "commits": [_commit(commit) for commit in commits],
                 "verdicts": [one for commit in commits for one in _verdicts(commit)],
-                "final": [
-                    {
-                        "block": _ref(ref),
-                        "index": index,
-                        "round": highest[count],
-                        "event": numbers[count],
-                    }
-                    for (ref, index), count in self.final.items()
-                ],
+                "final": self._final(numbers),
                 "burnt": None,
             },
         }
@@ -87,17 +77,43 @@ class Traced:
         """Return the trace as JSON."""
         return msgspec.json.encode(self.document())
 
-    def _events(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """Return all events, and by number of accepted blocks the number of the last event.
+    def _final(self, numbers: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Return all statements, each with the first event of its step after which it is true.
+
+        That is the block with the last certificate, as votes counted here anew tell. What an
+        ACCEPT made FINAL counts from the end of its step.
+        """
+        votes = UnionVotes()
+        votes.begin(self.committee, self.parameters)
+        open_, certified, highest = dict(self.final), dict[Place, int](), [0]
+        for count, block in enumerate(self.blocks, 1):
+            highest.append(max(highest[-1], block.ref.round))
+            votes.add([block])
+            for place in [place for place in open_ if votes.is_final(place)]:
+                certified[place] = count
+                del open_[place]
+        found: list[dict[str, Any]] = []
+        for (ref, index), (before, after) in self.final.items():
+            count = max(before, certified.get((ref, index), after))
+            event = numbers[count][before < certified.get((ref, index), after + 1) <= after]
+            stated = {"block": _ref(ref), "index": index, "round": highest[count], "event": event}
+            found.append(stated)
+        return found
+
+    def _events(self) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
+        """Return all events, and by number of accepted blocks two numbers of events.
+
+        The first is that of the last event before the next block, the second that of the block.
 
         A coin becomes known with the block that brings the last share that it takes.
         """
         events: list[dict[str, Any]] = []
-        numbers = [0]
+        numbers = [(0, 0)]
         holders: dict[int, set[int]] = {}
         waiting = dict(self.revealed)
         for block in self.blocks:
             events.append({"block": _block(block)})
+            own_number = len(events)
             shares = block.block.coin_shares
             for number in range(shares.first_round, shares.first_round + len(shares.shares)):
                 known = holders.setdefault(number, set())
@@ -106,7 +122,7 @@ class Traced:
                 if coin is not None and len(known) >= coin.threshold and number in waiting:
                     authors = list(waiting.pop(number))
                     events.append({"leaders": {"round": number, "authors": authors}})
-            numbers.append(len(events))
+            numbers.append((len(events), own_number))
         return events, numbers
 
 
@@ -124,8 +140,7 @@ class TraceRecorder(Checker):
         self._open: list[VerifiedBlock] = []
         self._revealed: dict[int, Sequence[int]] = {}
         self._commits: dict[int, Commit] = {}
-        self._final: dict[Place, int] = {}
-        self._votes = UnionVotes()
+        self._final: dict[Place, tuple[int, int]] = {}
         self.steps: list[int] = []
         """How many blocks were accepted at the end of each step."""
 
@@ -134,7 +149,6 @@ class TraceRecorder(Checker):
         if seat.index != self._seat:
             return
         self.__init__(self._seat)  # type: ignore[misc]  # as new
-        self._votes.begin(world.committee, world.plan.parameters)
         self._keep(world.accepted)
         self.steps.append(len(self._written))
 
@@ -153,34 +167,18 @@ class TraceRecorder(Checker):
                 self._revealed[int(seen.fields["round"])] = authors
         for commit in output.deliver:
             self._commits.setdefault(commit.index, commit)
-        self._place(output.final, before)
-        self.steps.append(len(self._written) + len(self._open))
+        after = len(self._written) + len(self._open)
+        self.steps.append(after)
+        for statement in output.final:
+            for position in statement.positions:
+                place = statement.block, statement.first_index + position
+                self._final.setdefault(place, (before, after))
 
     def _keep(self, blocks: Iterable[VerifiedBlock]) -> None:
         for block in blocks:
             if block.ref not in self._known:
                 self._known[block.ref] = None
                 self._written.append(block)
-
-    def _place(self, statements: Sequence[Finality], before: int) -> None:
-        """Find with which block of a step each statement became true.
-
-        That is the block with the last certificate; what an ACCEPT made FINAL, or the journal
-        had before this start, counts from the end of the step.
-        """
-        stated = [
-            (statement.block, statement.first_index + position)
-            for statement in statements
-            for position in statement.positions
-        ]
-        blocks = [*self._written, *self._open]
-        for count in range(before, len(blocks)):
-            self._votes.add(blocks[count : count + 1])
-            for place in stated:
-                if place not in self._final and self._votes.is_final(place):
-                    self._final[place] = count + 1
-        for place in stated:
-            self._final.setdefault(place, len(blocks))
 
     def traced(self, world: "World") -> Traced:
         """Return what this seat saw and concluded since it started last."""
