@@ -3,9 +3,11 @@
 Numbers are those of docs/protocol.md, section 9.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from seawall.consensus.engine import Output
+from seawall.domain.block import VerifiedBlock
 from seawall.sim.checkers import verdicts
 from seawall.sim.checking import Checker
 from seawall.sim.union import Slot, UnionDag
@@ -14,6 +16,9 @@ from seawall.sim.union_votes import UnionVotes
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
     from seawall.sim.world import World
+
+ROUNDS_BELOW: Final = 6
+"""A new block is compared with what blocks have in common in so many rounds below it."""
 
 
 class Certain(Checker):
@@ -61,36 +66,38 @@ class Certain(Checker):
 
 
 class CommonCore(Checker):
-    """I15: some honest block of round r is in the history of every block from round r + 2 on."""
+    """I15: some honest block of round r is in the history of every block from round r + 2 on.
+
+    Each new block is held against the rounds right below it: what is in the history of all
+    blocks of a round is in that of all later ones.
+    """
 
     invariant = "I15"
 
     def __init__(self, votes: UnionVotes) -> None:
         """Start without blocks."""
         self._votes = votes
+        self._common: dict[int, int] = {}
+        self._honest: dict[int, int] = {}
 
     def on_start(self, world: "World", seat: "Seat") -> None:
-        """Add what became durable in a step that a crash cut short."""
-        self._votes.see(world, seat)
+        """Look at what became durable in a step that a crash cut short."""
+        self._look(world, self._votes.see(world, seat))
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
-        """Add what was accepted."""
+        """Look at what nobody had accepted before."""
         del output
-        self._votes.see(world, seat)
+        self._look(world, self._votes.see(world, seat))
 
-    def on_end(self, world: "World") -> None:
-        """Look from the last round down: what do all blocks so far have in common?"""
-        votes = self._votes
-        by_round: dict[int, list[int]] = {}
-        honest: dict[int, int] = {}
-        for number, block in enumerate(votes.blocks):
-            by_round.setdefault(block.ref.round, []).append(number)
+    def _look(self, world: "World", new: Sequence[VerifiedBlock]) -> None:
+        for block in new:
+            number = self._votes.numbers[block.ref]
             if block.ref.author not in world.faulty:
-                honest[block.ref.round] = honest.get(block.ref.round, 0) | 1 << number
-        common = (1 << len(votes.blocks)) - 1
-        for round_ in range(max(by_round, default=0), 2, -1):
-            for number in by_round.get(round_, ()):
-                common &= votes.past[number]
-            if not common & honest.get(round_ - 2, 0):
-                detail = f"no honest block of round {round_ - 2} is below all from {round_} on"
-                raise world.violation(self.invariant, detail)
+                self._honest[block.ref.round] = self._honest.get(block.ref.round, 0) | 1 << number
+            past = self._votes.past[number]
+            for below in range(max(1, block.ref.round - ROUNDS_BELOW), block.ref.round - 1):
+                common = self._common.get(below, self._honest.get(below, 0)) & past
+                self._common[below] = common
+                if not common:
+                    detail = f"no honest block of round {below} is below all of {block.ref.round}"
+                    raise world.violation(self.invariant, detail)

@@ -249,7 +249,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "quorum_off_by_one": Mutant(
         summary="a quorum is one unit of stake too small",
         profile="split",
-        caught_by=("I3", "I4"),
+        caught_by=("I3", "I4", "I5", "I9", "I15"),
         seeds_max=20,
         change=_believing(LaxCommittee),
     ),
