@@ -70,6 +70,7 @@ AREAS = {
     "SYNC": "Messages between replicas",
     "TASK": "Tasks",
     "TOO": "Limits on sizes",
+    "TRACE": "Traces of real sites",
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",

@@ -212,6 +212,25 @@ class ByRound:
 
 Adversary = Aim | ByRound
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """How contributors misuse and repeat their numbers; all off is one update a number.
+
+    The first `equivocating` contributors sign two or three digests under every other number of
+    theirs and hand them to different sites. Of every hundred updates `copied` are handed to several
+    sites as the same bytes, and `expiring` expire within a few commits. With `resubmitting` an
+    update that was rejected is handed in again, as the same bytes, a few times. What is
+    handed in later comes up to `spread_us` after the first.
+    """
+
+    equivocating: int = 0
+    copied: int = 0
+    expiring: int = 0
+    resubmitting: bool = False
+    spread_us: int = 300 * MILLISECOND_US
+
+
 FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=100)
 
 
@@ -224,6 +243,7 @@ class Plan:
     the wall clocks of seats. `profile` is the family that `seed` drew this plan from, if any.
     `coin` names the leaders where `parameters` call for asynchrony. `hostile` authors follow their
     scripts from the first step on; one without scripts is the attacker that the machinery brings.
+    `owners` says what contributors do with their numbers.
 
     `zones` places seats, in place of the committee's zones. `scripted` seats can lie when a
     `ScriptChange` says so. `excused` are authors whom faults that are injected by hand will make
@@ -247,6 +267,7 @@ class Plan:
     sync_us: int = 2 * MILLISECOND_US
     ledger_us: int = 3 * MILLISECOND_US
     submit_every_us: int = 50 * MILLISECOND_US
+    owners: Owners = field(default_factory=Owners)
     clock_offsets_ms: tuple[int, ...] = ()
     passing: Passing = Passing.ONCE
     zones: tuple[str, ...] = ()

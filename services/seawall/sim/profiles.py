@@ -6,11 +6,12 @@ with an intact disk and partitions may hit anybody, even all at once. All faults
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
 from seawall.consensus.byzantine.table import Script
+from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.coin import CoinKind
 from seawall.sim.deceit import draw_scripts
 from seawall.sim.disk import SEND_POINTS, CrashPoint
@@ -23,7 +24,7 @@ from seawall.sim.network import (
     Loss,
     ZoneDelay,
 )
-from seawall.sim.plan import Crash, Fault, LossChange, Partition, Passing, Plan, Sight
+from seawall.sim.plan import Crash, Fault, LossChange, Owners, Partition, Passing, Plan, Sight
 
 WINDOW_US: Final = 900 * MILLISECOND_US
 """Faults fall into this first part of a run, in which some thirty leaders commit."""
@@ -299,11 +300,12 @@ def plan_of(
         passing=_passing(draft),
         clock_offsets_ms=tuple(random.randint(-500, 500) for _ in range(draft.seats)),
     )
-    if not has_coin:
-        return plan
-    true_coin = random.randrange(TRUE_COIN_ONE_IN) == 0
-    coin = CoinKind.THRESHOLD_BLS if true_coin else CoinKind.KEYED_HASH
-    return plan.asynchronous(wave_length or random.choice((4, 5)), coin)
+    if has_coin:
+        true_coin = random.randrange(TRUE_COIN_ONE_IN) == 0
+        coin = CoinKind.THRESHOLD_BLS if true_coin else CoinKind.KEYED_HASH
+        plan = plan.asynchronous(wave_length or random.choice((4, 5)), coin)
+    later = Random(f"{profile}/{seed}/owners")
+    return replace(plan, owners=_owners(later), parameters=_parameters(later, plan.parameters))
 
 
 def _passing(draft: Draft) -> Passing:
@@ -311,6 +313,25 @@ def _passing(draft: Draft) -> Passing:
     drawn = draft.random.choice((Passing.ONCE, *[Passing.REFERENCE] * 3))
     forges = any(one.behaviour == "forge" for scripts in draft.hostile.values() for one in scripts)
     return Passing.ONCE if forges else drawn
+
+
+def _owners(random: Random) -> Owners:
+    """Draw what contributors do with their numbers; in one plan of five nobody misuses one."""
+    return Owners(
+        equivocating=random.choice((0, 2, 4, 4, 8)),
+        copied=random.choice((0, 10, 30)),
+        expiring=random.choice((0, 10)),
+        resubmitting=random.randrange(2) == 0,
+        spread_us=random.choice((30, 300)) * MILLISECOND_US,
+    )
+
+
+def _parameters(random: Random, parameters: ConsensusParameters) -> ConsensusParameters:
+    """Let one plan in three collect garbage early: runs are shorter than the usual depth."""
+    if random.randrange(3):
+        return parameters
+    least = parameters.accept_window + parameters.finality_delay + 3
+    return replace(parameters, gc_depth=least + random.randrange(8))
 
 
 def _delay(random: Random) -> Delay:
