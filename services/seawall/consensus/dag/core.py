@@ -87,7 +87,7 @@ class Core:
     def admit(self, block: VerifiedBlock, *, solicited: bool = False) -> list[Ref]:
         """Take in a verified block: accept it, suspend it, or ignore it.
 
-        Returns the parents that nobody had been missing before. A second block in a slot is
+        Returns the parents that are missing, suspended ones left out. A second block in a slot is
         kept, its author is an equivocator from then on, and of that one only what a suspended
         block waits for, or what was `solicited`, is taken in. Only what a suspended block waits
         for may be suspended without bound.

@@ -42,19 +42,15 @@ class PendingBlocks:
         return self._counts[author] < self._per_author_max
 
     def add(self, block: VerifiedBlock, missing: list[Ref]) -> list[Ref]:
-        """Suspend a block; return those missing references that nobody waited for before."""
-        new: list[Ref] = []
+        """Suspend a block; return those missing references that are not suspended themselves."""
+        absent: list[Ref] = []
         self._waiting[block.ref] = _Waiting(block, len(missing))
         self._counts[block.ref.author] += 1
         for ref in missing:
-            children = self._children.get(ref)
-            if children is None:
-                self._children[ref] = [block.ref]
-                if ref not in self._waiting:
-                    new.append(ref)
-            else:
-                children.append(block.ref)
-        return new
+            self._children.setdefault(ref, []).append(block.ref)
+            if ref not in self._waiting:
+                absent.append(ref)
+        return absent
 
     def resolve(self, ref: Ref) -> list[VerifiedBlock]:
         """Return the blocks that waited for this reference alone; they are suspended no longer."""

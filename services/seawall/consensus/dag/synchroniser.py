@@ -1,9 +1,11 @@
 """Gets missing blocks, and serves those that others miss.
 
-A missing block is asked for first from who sent its child, then from its author, then from the
-others in turn, with growing pauses. A request for blocks at or below our gc round is answered
-with what we hold from the last committed leader's round up, so that the asker can commit and
-collect too: without that, one withheld certificate and one old parent would halt it for ever.
+A missing block is asked for first from who sent its children, then from its author, then from the
+others in turn, with pauses that grow from one turn to the next: whoever built on a block has it,
+while its author may be telling some of it and not others. A request for blocks at or below our
+gc round is answered with what we hold from the last certified leader's round up, so that the asker
+can commit and collect too: without that, one withheld certificate and one old parent would halt
+it for ever.
 
 Source: docs/protocol.md, section 5.
 """
@@ -44,13 +46,15 @@ _NEVER: Final = 1 << 62
 
 
 class _Want:
-    """A missing block: whom to ask next, and when."""
+    """A missing block: who sent children of it, who was asked in this turn, when to ask again."""
 
-    __slots__ = ("attempts", "source")
+    __slots__ = ("asked", "due_us", "holders", "turns")
 
-    def __init__(self, source: int) -> None:
-        self.source = source
-        self.attempts = 0
+    def __init__(self, holder: int, due_us: int) -> None:
+        self.holders = [holder]
+        self.asked = 0
+        self.turns = 0
+        self.due_us = due_us
 
 
 class Synchroniser:
@@ -75,11 +79,20 @@ class Synchroniser:
     # --- asking ---------------------------------------------------------------------------------
 
     def want(self, refs: list[Ref], source: int, now_us: int) -> None:
-        """Ask for these blocks soon, first from `source`."""
+        """Ask for these blocks soon: `source` has sent something that rests on them."""
+        soon_us = now_us + GRACE_US
         for ref in refs:
-            if ref not in self._wants:
-                self._wants[ref] = _Want(source)
-                heappush(self._times, (now_us + GRACE_US, ref))
+            want = self._wants.get(ref)
+            if want is None:
+                want = self._wants[ref] = _Want(source, soon_us)
+            elif source in want.holders:
+                continue
+            else:
+                want.holders.append(source)
+                if want.asked >> source & 1 or want.due_us <= soon_us:
+                    continue
+                want.due_us = soon_us
+            heappush(self._times, (soon_us, ref))
 
     def is_wanted(self, refs: tuple[Ref, ...]) -> bool:
         """Return whether any of these blocks is still being asked for."""
@@ -105,19 +118,22 @@ class Synchroniser:
         """Request what is due, in batches."""
         batches: dict[int, list[Ref]] = {}
         while self._times and self._times[0][0] <= now_us:
-            _, ref = heappop(self._times)
-            want = self._wants[ref]
+            time_us, ref = heappop(self._times)
+            want = self._wants.get(ref)
+            if want is None or time_us != want.due_us:
+                continue
             if not self._is_missing(ref):
                 del self._wants[ref]
                 continue
-            batch = batches.setdefault(self._whom(ref, want), [])
+            peer = self._whom(ref, want)
+            batch = batches.setdefault(peer, [])
             if len(batch) >= REFS_PER_FETCH_MAX * FETCHES_AT_ONCE_MAX:
-                heappush(self._times, (now_us + GRACE_US, ref))
-                continue
-            batch.append(ref)
-            pause = BACK_OFF_US << min(want.attempts, BACK_OFF_DOUBLINGS_MAX)
-            want.attempts += 1
-            heappush(self._times, (now_us + pause, ref))
+                want.due_us = now_us + GRACE_US
+            else:
+                batch.append(ref)
+                want.asked |= 1 << peer
+                want.due_us = now_us + (BACK_OFF_US << min(want.turns, BACK_OFF_DOUBLINGS_MAX))
+            heappush(self._times, (want.due_us, ref))
         for peer, refs in batches.items():
             for start in range(0, len(refs), REFS_PER_FETCH_MAX):
                 part = tuple(refs[start : start + REFS_PER_FETCH_MAX])
@@ -129,13 +145,21 @@ class Synchroniser:
         return pending.wants(ref) and ref not in pending
 
     def _whom(self, ref: Ref, want: _Want) -> int:
-        """Return the peer for the next attempt: source, author, then all others in turn."""
-        own = self._core.own
-        others = [peer for peer in range(self._size) if peer != own]
-        turn = [want.source, ref.author, *others[want.source % len(others) :], *others]
-        turn = [peer for peer in turn if peer != own]
-        up = [peer for peer in turn if not self._down >> peer & 1] or turn
-        return up[want.attempts % len(up)]
+        """Return the peer to ask next; when all were asked, a new turn begins.
+
+        Others that built on the block come first, then its author, then everybody else.
+        """
+        own, start = self._core.own, want.holders[0]
+        others = [(start + step) % self._size for step in range(self._size)]
+        first = [peer for peer in want.holders if peer != ref.author]
+        order = [peer for peer in (*first, ref.author, *others) if peer != own]
+        up = [peer for peer in order if not self._down >> peer & 1] or order
+        rest = [peer for peer in up if not want.asked >> peer & 1]
+        if not rest:
+            want.asked = 0
+            want.turns += 1
+            rest = up
+        return rest[0]
 
     def _poll_streams(self, now_us: int) -> None:
         """Ask silent authors for their blocks again."""

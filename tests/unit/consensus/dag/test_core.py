@@ -60,7 +60,7 @@ def test_missing_parents_are_named_once() -> None:
     blocks = full_rounds(COMMITTEE, 2)
     assert core.admit(blocks[4]) == [*blocks[4].block.parents]
     assert core.admit(blocks[4]) == []
-    assert core.admit(blocks[5]) == []
+    assert core.admit(blocks[5]) == [*blocks[5].block.parents]
     assert core.find(blocks[4].ref) is blocks[4]
     assert core.find(blocks[0].ref) is None
 

@@ -58,17 +58,17 @@ def test_it_asks_the_sender_then_the_author_then_everybody_with_growing_pauses()
     assert missing == [blocks[1].ref]
     assert setting.poll(GRACE_US - 1) == []
     now, asked, pauses = GRACE_US, [], []
-    for attempt in range(8):
+    for attempt in range(18):
         ((peer, message),) = setting.poll(now)
         assert message == FetchBlocks((blocks[1].ref,))
         asked.append(peer)
-        pause = BACK_OFF_US << min(attempt, 4)
+        pause = BACK_OFF_US << min(attempt // 3, 4)
         assert setting.poll(now + pause - 1) == []
         pauses.append(pause)
         now += pause
     assert asked[:2] == [3, 1]
-    assert set(asked) == {1, 2, 3}
-    assert pauses[-1] == pauses[-2] == 16 * BACK_OFF_US
+    assert [set(asked[at : at + 3]) for at in range(0, 18, 3)] == [{1, 2, 3}] * 6
+    assert pauses[-1] == pauses[-4] == 16 * BACK_OFF_US
     assert setting.synchroniser.is_wanted((blocks[1].ref,))
     setting.core.admit(blocks[1])
     assert setting.poll(now) == []
@@ -94,6 +94,35 @@ def test_what_is_wanted_twice_is_asked_for_once() -> None:
     setting.suspend(draw_block(2, 1, [ref]), source=1)
     setting.synchroniser.want([ref], 2, 5)
     assert len(setting.poll(GRACE_US + 5)) == 1
+    setting.synchroniser.want([ref], 2, GRACE_US + 6)
+    assert setting.poll(2 * GRACE_US + 6) == []
+
+
+def test_who_builds_on_a_block_is_asked_at_once_when_its_author_keeps_it_back() -> None:
+    setting = Setting()
+    ref = Ref(1, 1, bytes(32))
+    setting.suspend(draw_block(2, 1, [ref]), source=1)
+    assert [peer for peer, _ in setting.poll(GRACE_US)] == [1]
+    later = GRACE_US + 1
+    setting.synchroniser.want([ref], 3, later)
+    assert [peer for peer, _ in setting.poll(later + GRACE_US)] == [3]
+    # It was asked in this turn already: its other blocks change nothing.
+    setting.synchroniser.want([ref], 3, later + GRACE_US)
+    assert setting.poll(later + 2 * GRACE_US) == []
+    setting.synchroniser.want([ref], 2, later + GRACE_US + BACK_OFF_US - 1)
+    assert [peer for peer, _ in setting.poll(later + GRACE_US + BACK_OFF_US)] == [2]
+
+
+def test_a_holder_that_was_asked_in_this_turn_waits_for_the_next() -> None:
+    setting = Setting()
+    ref = Ref(1, 1, bytes(32))
+    setting.suspend(draw_block(2, 1, [ref]), source=1)
+    now = GRACE_US
+    assert [peer for peer, _ in setting.poll(now)] == [1]
+    now += BACK_OFF_US
+    ((second, _),) = setting.poll(now)
+    setting.synchroniser.want([ref], second, now)
+    assert setting.poll(now + GRACE_US) == []
 
 
 def test_requests_are_batched_and_bounded() -> None:
