@@ -144,15 +144,16 @@ async def test_one_of_two_updates_under_one_number_is_refused(tmp_path: Path) ->
         events = await world.submit([whole(first, 1), whole(second, 2)])
         assert stages(events, 1) == GOOD
         assert stages(events, 2) == ["REPLAY_SEQ"]
-        # At two sites the order of blocks decides.
+        # At two sites their votes decide: for one of them, or for neither.
         first, second = author.update(seq=2), author.update(seq=2)
         async with asyncio.TaskGroup() as group:
             one = group.create_task(world.submit([whole(first, 1)], 0))
             two = group.create_task(world.submit([whole(second, 1)], 3))
         last = sorted((stages(one.result(), 1)[-1], stages(two.result(), 1)[-1]))
-        assert last[0] == "COMMITTED"
-        assert last[1] in ("REPLAY_EQUIVOCATION", "REPLAY_SEQ")
-        assert await world.accepted() == 2
+        rival = ("REPLAY_EQUIVOCATION", "REPLAY_SEQ", "VERDICT_CONTESTED", "VERDICT_OUTVOTED")
+        assert last[0] in ("COMMITTED", *rival)
+        assert last[1] in rival
+        assert await world.accepted() == 1 + last.count("COMMITTED")
 
 
 async def test_a_message_without_updates_or_with_too_many_ends_the_stream(tmp_path: Path) -> None:
