@@ -70,10 +70,11 @@ AREAS = {
     "SYNC": "Messages between replicas",
     "TASK": "Tasks",
     "TOO": "Limits on sizes",
+    "TRACE": "Traces of real sites",
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",
-    "VERDICT": "Verdicts beside a commit",
+    "VERDICT": "Verdicts on updates",
     "VERSION": "Model versions at a site",
     "WATCH": "Watching updates",
 }

@@ -59,3 +59,28 @@ def test_leaders_of_a_coin_and_garbage_for_shares() -> None:
     assert findings_about(result, "safety") == []
     assert findings_about(result, "fault") == []
     assert result.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "crash: {targets: [1]}",
+        "clock: {targets: [1], offset: 2s}",
+        "disk: {targets: [1], sync_add: 20ms}",
+        "disk: {targets: [1], lying: true}",
+        "byzantine: {behaviour: delay, targets: [1], rounds: 3}",
+        "delay: {from: [1], add: 20ms}",
+    ],
+)
+def test_a_fault_of_a_site_that_is_down_is_not_seen(second: str) -> None:
+    down = "{crash: {targets: [1], restart: false}}"
+    result = run_simulated(small(f"{down}\n{{at: 300ms, {second}}}"))
+    assert findings_about(result, "fault 0") == []
+    assert findings_about(result, "fault 1") != []
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_cut_of_links_that_are_cut_already_is_still_a_cut() -> None:
+    cut = "partition: {shape: groups, groups: [[1]]}"
+    result = run_simulated(small(f"{{{cut}}}\n{{at: 300ms, for: 500ms, {cut}}}"))
+    assert findings_about(result, "fault") == []

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from seawall.codec import record_count
 from seawall.domain.commit import CertifiedCheckpoint
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.ledger.disk import finish
@@ -74,11 +73,22 @@ class Appender:
             OperationalError: STORE_FULL, STORE_WRITE.
 
         """
+        return await (await self.enqueue(content))
+
+    async def enqueue(
+        self, content: Delivery | CertifiedCheckpoint
+    ) -> "asyncio.Future[Position | None]":
+        """Queue a commit or certificate; return the promise of what `append` returns.
+
+        Raises:
+            OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure.
+
+        """
         if self._failed is not None:
             raise self._failed
         answer: asyncio.Future[Position | None] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Item(content, answer))
-        return await answer
+        return answer
 
     async def run(self) -> None:
         """Write what is queued, group by group, until cancelled.
@@ -203,11 +213,10 @@ class Appender:
 
 
 def _updates_of(item: _Item) -> int:
-    """Return how many updates a commit delivers, 0 for a certificate."""
+    """Return how many updates a commit decides, 0 for a certificate."""
     if isinstance(item.content, CertifiedCheckpoint):
         return 0
-    blocks = item.content.blocks
-    return sum(record_count(batch.records_bytes) for block in blocks for batch in block.batches)
+    return sum(len(verdict.positions) for verdict in item.content.verdicts)
 
 
 def _refuse(item: _Item, error: SeawallError) -> None:

@@ -234,7 +234,7 @@ def plan_of(setting: Setting, trouble: Trouble, capacity: Capacity) -> Plan:
             defaults, block_updates_max=defaults.block_updates_max // capacity.grain
         ),
         delay=delay,
-        hostile=last if lies else (),
+        hostile=dict.fromkeys(last, ()) if lies else {},
         faults=faults,
         sync_us=_SYNC_US,
         submit_every_us=0,

@@ -282,8 +282,8 @@ class World(Costless):
         return f"no progress to {self.plan.commits} commits: {heights}"
 
     def _submit(self) -> None:
-        seat, batch = self.workload.next_batch()
-        self.push(self.seats[seat], Submitted(batches=(batch,)))
+        for seat, batch in self.workload.next_batches(self.now_us):
+            self.push(self.seats[seat], Submitted(batches=(batch,)))
         wait = self.workload.next_wait_us()
         self.at(self.now_us + wait, self._submit)
 
@@ -359,6 +359,7 @@ class World(Costless):
         for commit in output.deliver:
             self.log.note(self.now_us, seat.index, "commit", commit)
             tree_size, root = seat.ledger.append(commit)
+            self.workload.on_commit(commit, self.now_us)
             answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
             later = self.now_us + self.ledger_us(seat, commit)
             self.at(later, partial(self._answer, seat, incarnation, answer))

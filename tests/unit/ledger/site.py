@@ -1,6 +1,7 @@
 """A ledger role at work in this process, as its neighbours see it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -21,7 +22,7 @@ from seawall.ledger.execution import Delivery
 from seawall.ledger.service import build
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.local import LocalServer
-from seawall.runtime.service import Context, Service, SiteKeys
+from seawall.runtime.service import Context, FrameTarget, Service, SiteKeys
 from seawall.telemetry.logs import open_log
 from tests.unit.ledger.chain import LOG_KEY, key, origin_of
 
@@ -46,6 +47,14 @@ class NoChannels:
     def to(self, role: str, site: int | None = None) -> grpc.aio.Channel:
         """Refuse."""
         raise AssertionError((role, site))
+
+    def frame_server_tls(self) -> ssl.SSLContext:
+        """Refuse: there are no sockets."""
+        raise AssertionError
+
+    def frame_target(self, site: int) -> FrameTarget:
+        """Refuse: there are no sockets."""
+        raise AssertionError(site)
 
 
 class Points:
@@ -120,16 +129,31 @@ def commit_message(made: Delivery, origin: str) -> pb.AppendRequest:
     leader = types_pb2.BlockRef(
         round=made.leader.round, author=made.leader.author, digest=made.leader.digest
     )
-    return pb.AppendRequest(
-        commit=types_pb2.Commit(
-            index=made.index,
-            previous_digest=made.previous_digest,
-            digest=made.digest,
-            leader=leader,
-            clock_ms=made.clock_ms,
-            blocks=[sealed.raw for sealed in blocks],
-        )
+    commit = types_pb2.Commit(
+        index=made.index,
+        previous_digest=made.previous_digest,
+        digest=made.digest,
+        leader=leader,
+        clock_ms=made.clock_ms,
+        blocks=[sealed.raw for sealed in blocks],
+        finality_digest=made.finality_digest,
     )
+    for place, verdict in enumerate(made.verdicts):
+        commit.judged_batches.add(
+            site=verdict.batch.site,
+            batch_number=verdict.batch.number,
+            records=verdict.batch.records_bytes,
+        )
+        commit.verdicts.add(
+            block=types_pb2.BlockRef(
+                round=verdict.block.round, author=verdict.block.author, digest=verdict.block.digest
+            ),
+            batch=place,
+            positions=verdict.positions,
+            judgement=types_pb2.Judgement.ValueType(verdict.judgement),
+            rule=verdict.rule,
+        )
+    return pb.AppendRequest(commit=commit)
 
 
 def certificate_message(made: CertifiedCheckpoint) -> pb.AppendRequest:

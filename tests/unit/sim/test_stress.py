@@ -69,7 +69,7 @@ def test_a_run_is_the_same_every_time() -> None:
 def test_faulty_sites_are_the_last_f_and_blocks_hold_as_many_updates_as_ever() -> None:
     setting = replace(SHORT, size=10)
     assert setting.faults == 3
-    assert plan_of(setting, Trouble.EQUIVOCATE, CAPACITY).hostile == (7, 8, 9)
+    assert plan_of(setting, Trouble.EQUIVOCATE, CAPACITY).hostile == {7: (), 8: (), 9: ()}
     crashes = plan_of(setting, Trouble.CRASH, CAPACITY).faults
     assert len(crashes) == 3
     assert plan_of(setting, Trouble.NONE, CAPACITY).parameters.block_updates_max == 64
@@ -79,7 +79,7 @@ def test_faulty_sites_are_the_last_f_and_blocks_hold_as_many_updates_as_ever() -
 
 
 def test_sites_that_disagree_end_the_study() -> None:
-    plan = replace(plan_of(SHORT, Trouble.NONE, CAPACITY), hostile=())
+    plan = replace(plan_of(SHORT, Trouble.NONE, CAPACITY), hostile={})
     worlds = [World(replace(plan, seed=1), machinery_of(SHORT, Trouble.NONE)) for _ in range(2)]
     for world in worlds:
         world.advance(3_000_000)

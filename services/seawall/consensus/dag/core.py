@@ -21,6 +21,7 @@ from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.dag.threshold_clock import ThresholdClock
 from seawall.consensus.dag.votes import CommitVotes, certificate_in
 from seawall.consensus.engine import Identity, Record
+from seawall.consensus.verification import updates_in
 from seawall.domain.block import Block, Ref, VerifiedBlock
 from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee
@@ -305,8 +306,11 @@ class Core:
         again = self.payloads.dropped(gc_round)
         if again:
             self.effects.observe("payload_requeued", blocks=again)
+        dead = 0
         for ref in [ref for ref in self._open_payload if ref.round <= gc_round]:
-            del self._open_payload[ref]
+            dead += updates_in(self._open_payload.pop(ref).block.block)
+        if dead:
+            self.effects.observe("updates_dead", updates=dead)
 
     @property
     def base_index(self) -> int:
@@ -372,9 +376,24 @@ class Core:
         """
         if not self.votes.certified_index and self.rooted_index == self.linearizer.index:
             return True
-        uncertified = self.votes.certified_index < self.last_payload_index <= self.rooted_index
-        is_open = bool(self._open_payload) or not self.fast_path.is_idle
-        return is_open or self.payloads.has_queued() or uncertified
+        return self._is_open() or self._is_uncertified()
+
+    def is_waiting_for_rounds(self) -> bool:
+        """Return whether the next round takes something further, whatever else happens.
+
+        Payload and updates without a verdict are; a commit waits for ledgers, and for a round only
+        once a vote of ours on it is ready.
+        """
+        return self._is_open() or (self._is_uncertified() and self.votes.has_ready())
+
+    def _is_open(self) -> bool:
+        """Return whether payload waits for a commit, or an update for its verdict."""
+        waits = bool(self._open_payload) or not self.fast_path.is_idle
+        return waits or self.payloads.has_queued()
+
+    def _is_uncertified(self) -> bool:
+        """Return whether our ledger has a commit that matters and that is not certified."""
+        return self.votes.certified_index < self.last_payload_index <= self.rooted_index
 
 
 def _bytes_in(commit: Commit) -> int:

@@ -66,7 +66,7 @@ def _body(result: Result) -> Iterator[str]:
 
 def _findings(result: Result) -> Iterator[str]:
     header = "".join(f"<th>{name}</th>" for name in ("", "what", "expected", "observed"))
-    yield f'<div class="sheet"><table><tr>{header}</tr>'
+    yield f'<div class="sheet"><table class="plain"><tr>{header}</tr>'
     for one in result.findings:
         mood, mark = ("good", "ok") if one.holds else ("bad", one.verdict.name)
         yield (

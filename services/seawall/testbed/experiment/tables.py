@@ -59,7 +59,7 @@ def phase_row(phase: PhaseFigures) -> tuple[str, ...]:
     final, committed = phase.final_latency, phase.committed_latency
     return (
         phase.name,
-        f"{(phase.end_us - phase.start_us) / 1_000_000:g}",
+        f"{(phase.end_us - phase.start_us) / 1_000_000:.3g}",
         f"{phase.handed_in:.1f}",
         f"{phase.final:.1f}",
         f"{phase.committed:.1f}",

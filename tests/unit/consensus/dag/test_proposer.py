@@ -82,6 +82,22 @@ def test_idle_sites_pause_and_follow_whoever_begins() -> None:
     assert setting.proposer.due_at(5 * MS) == 25 * MS
 
 
+def test_a_quiet_time_is_credit_for_faster_rounds_while_rounds_are_waited_for() -> None:
+    setting = Setting()
+    setting.core.votes.restore(1, 1)
+    first = setting.propose()
+    before = full_rounds(COMMITTEE, 1)[1:]
+    setting.admit(before, MS)
+    second = setting.propose(2000 * MS)
+    following = others(2, [first, *before], 1, 2, 3)
+    setting.admit(following, 2001 * MS)
+    begun = others(3, [second, *following], 1)
+    setting.admit(begun, 2002 * MS)
+    assert setting.proposer.due_at(2003 * MS) == 2025 * MS
+    setting.core.payloads.submit_transaction(b"{}")
+    assert setting.proposer.due_at(2003 * MS) == 2005 * MS
+
+
 def test_payload_ends_the_pause_but_not_the_least_delay() -> None:
     setting = Setting()
     setting.propose()
@@ -129,7 +145,7 @@ def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
     blamed = leaders_of(setting, 1)[0]
     without = [block for block in before if block.ref.author != blamed]
     setting.core.payloads.submit_transaction(b"{}")
-    own = setting.propose(30 * MS)
+    own = setting.propose(25 * MS)
     leaders = set(leaders_of(setting, 2)) - {0}
     voters = sorted({1, 2, 3} - {max({1, 2, 3} - leaders, default=3)} | leaders)[:2]
     # Two votes and one blame: neither is clear, though both leaders of round 2 may be there.
@@ -141,7 +157,7 @@ def test_leaders_alone_are_not_enough_votes_must_be_clear() -> None:
     assert setting.proposer.due_at(32 * MS) == (31 + 250) * MS
     (missing,) = {1, 2, 3} - set(voters)
     setting.admit(others(2, before, missing), 33 * MS)
-    assert setting.proposer.due_at(34 * MS) == 55 * MS
+    assert setting.proposer.due_at(34 * MS) == 50 * MS
 
 
 def test_equivocators_are_not_waited_for() -> None:
@@ -151,14 +167,14 @@ def test_equivocators_are_not_waited_for() -> None:
     rest = full_rounds(COMMITTEE, 1)[1:]
     setting.admit(rest, MS)
     setting.core.payloads.submit_transaction(b"{}")
-    setting.propose(30 * MS)
+    setting.propose(25 * MS)
     late = next(author for author in leaders_of(setting, 2) if author)
     setting.admit(others(2, [first, *rest], *sorted({1, 2, 3} - {late})), 31 * MS)
     setting.core.payloads.submit_transaction(b"{}")
     waiting = setting.proposer.due_at(32 * MS)
     assert waiting == (31 + 250) * MS
     setting.core.equivocators |= 1 << late
-    assert setting.proposer.due_at(32 * MS) == 55 * MS
+    assert setting.proposer.due_at(32 * MS) == 50 * MS
 
 
 class Lateness:
