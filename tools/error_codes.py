@@ -34,6 +34,7 @@ AREAS = {
     "DEADLINE": "Answers that do not come in time",
     "DSSE": "Envelopes",
     "ENTRY": "Ledger entries",
+    "EXPERIMENT": "Experiment files",
     "FAULT": "Injected faults",
     "FXP": "Fixed-point numbers",
     "GENESIS": "Genesis and committee",
@@ -73,7 +74,7 @@ AREAS = {
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",
-    "VERDICT": "Verdicts beside a commit",
+    "VERDICT": "Verdicts on updates",
     "VERSION": "Model versions at a site",
     "WATCH": "Watching updates",
 }

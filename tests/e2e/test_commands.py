@@ -53,6 +53,13 @@ def test_a_submitted_update_has_a_receipt_that_verifies_offline(
     assert str(document["contributor"]).startswith("contributor-03")
 
 
+def test_a_submitted_update_is_final_before_it_is_committed(submitted: dict[str, object]) -> None:
+    final, committed = submitted["final_seconds"], submitted["committed_seconds"]
+    assert isinstance(final, float)
+    assert isinstance(committed, float)
+    assert 0 < final <= committed
+
+
 def test_a_changed_receipt_is_refused_with_its_code(
     home: Path, submitted: dict[str, object]
 ) -> None:

@@ -44,6 +44,7 @@ def print_error(fault: SeawallError, *, json: bool) -> None:
                     "code": fault.code,
                     "field": fault.field,
                     "offset": fault.offset,
+                    **({} if fault.line is None else {"line": fault.line, "column": fault.column}),
                     "hint": fault.hint,
                 }
             }

@@ -63,9 +63,9 @@ class EagerBallots(Ballots):
 class PatientBallots(Ballots):
     """Takes certificates of any round, over votes of any round."""
 
-    def __init__(self, store: BlockStore, stakes: StakeTable, window: int) -> None:
+    def __init__(self, store: BlockStore, stakes: StakeTable, window: int, own: int) -> None:
         """Begin with a window without end."""
-        super().__init__(store, stakes, window + 1000)
+        super().__init__(store, stakes, window + 1000, own)
 
 
 class HoardingBallots(Ballots):
@@ -79,10 +79,10 @@ class LocalFastPath(FastPath):
     """Lets the finaliser count every vote that this site holds."""
 
     def __init__(
-        self, store: BlockStore, stakes: StakeTable, parameters: ConsensusParameters
+        self, store: BlockStore, stakes: StakeTable, parameters: ConsensusParameters, own: int
     ) -> None:
         """Hand it the store."""
-        super().__init__(store, stakes, parameters)
+        super().__init__(store, stakes, parameters, own)
         self.finaliser = LocalFinaliser(stakes, parameters.finality_delay, store)
         self.locks = Locks(self.finaliser, fast_path_module.REJECTS_BYTES_MAX)
 

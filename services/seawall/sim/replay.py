@@ -37,13 +37,15 @@ def repeat(world: World, rerun: Rerun) -> None:
         if move.at_us > world.now_us:
             world.advance(move.at_us)
         if isinstance(move, Start):
-            world.start(move.seat)
+            world.start(move.seat, copy_of=move.copy_of)
         else:
             world.apply(move)
     if rerun.until_us is None:
         world.run()
     else:
         world.advance(rerun.until_us)
+    if rerun.finished:
+        world.finish()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

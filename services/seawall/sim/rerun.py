@@ -13,25 +13,52 @@ import msgspec
 
 from seawall.sim.machinery import FACTORIES, Machinery, honest_machinery
 from seawall.sim.network import FixedDelay, LogNormalDelay, ZoneDelay
-from seawall.sim.plan import Crash, LossChange, Move, Partition, Plan, Sight, Start
+from seawall.sim.plan import (
+    ClockChange,
+    Crash,
+    DiskChange,
+    LinksChange,
+    LossChange,
+    Move,
+    Partition,
+    Plan,
+    ScriptChange,
+    Sight,
+    Start,
+)
 from seawall.sim.profiles import plan_of
 
 COMMAND: Final = "python -m seawall.sim.replay"
 
 _DELAYS: Final = {kind.__name__: kind for kind in (FixedDelay, LogNormalDelay, ZoneDelay)}
-_MOVES: Final = {kind.__name__: kind for kind in (Crash, Partition, Sight, LossChange, Start)}
+_MOVES: Final = {
+    kind.__name__: kind
+    for kind in (
+        ClockChange,
+        Crash,
+        DiskChange,
+        LinksChange,
+        LossChange,
+        Partition,
+        ScriptChange,
+        Sight,
+        Start,
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
     """A run that ended early: its plan, moves by hand in order, and how long it was driven.
 
-    `until_us` None means that the plan ran to its goal.
+    `until_us` None means that the plan ran to its goal; `finished` that it was judged as a whole
+    where it had been driven to.
     """
 
     plan: Plan
     moves: tuple[Move, ...] = ()
     until_us: int | None = None
+    finished: bool = False
 
 
 def encode(rerun: Rerun) -> str:
@@ -49,9 +76,10 @@ def decode(text: str | bytes) -> Rerun:
         moves = tuple(_tagged(move, _MOVES) for move in members.get("moves", ()))
         plan = _plan(members["plan"])
         until_us = msgspec.convert(members.get("until_us"), int | None)
+        finished = msgspec.convert(members.get("finished", False), bool)
     except (KeyError, TypeError, AttributeError, msgspec.MsgspecError) as fault:
         raise ValueError(f"not a plan: {fault!r}") from fault
-    return Rerun(plan=plan, moves=moves, until_us=until_us)
+    return Rerun(plan=plan, moves=moves, until_us=until_us, finished=finished)
 
 
 def command(rerun: Rerun, machinery: Machinery) -> str:

@@ -12,7 +12,7 @@ Source: docs/protocol.md, section 6; Baudet et al., "FastPay", arXiv 2003.11506;
 from collections.abc import Iterable
 
 from seawall.consensus.dag.finaliser import history_before
-from seawall.consensus.dag.instances import by_batch, granted, rejected_by
+from seawall.consensus.dag.instances import by_batch, granted
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.engine import Finality
@@ -53,10 +53,9 @@ class Ballot:
 
     def vote(self, voter: Vertex, base: int) -> None:
         """Count a block's first vote, unless it abstains."""
-        content = voter.block.block
-        if self.vertex.round <= content.vote_cutoff:
+        if self.vertex.round <= voter.block.block.vote_cutoff:
             return
-        rejected = rejected_by(content, self.vertex.ref, self.universe)
+        rejected = voter.rejected(self.vertex)
         if rejected:
             self.mixed.append((voter, rejected))
             return
@@ -91,13 +90,15 @@ class Ballot:
 class Ballots:
     """The ballots on all blocks with updates above the gc round, by round."""
 
-    def __init__(self, store: BlockStore, stakes: StakeTable, window: int) -> None:
-        """Begin an epoch; `window` is W, in rounds."""
+    def __init__(self, store: BlockStore, stakes: StakeTable, window: int, own: int) -> None:
+        """Begin an epoch; `window` is W, in rounds, `own` this site's index."""
         self._store = store
+        self._own_bit = 1 << own
         self._stakes = stakes
         self._window = window
         self._rounds: dict[int, dict[Ref, Ballot]] = {}
         self._changed: dict[Ref, Ballot] = {}
+        self._unvoted: dict[Ref, Vertex] = {}
 
     def on_accept(self, vertex: Vertex) -> None:
         """Count what a newly accepted block votes for and certifies, and open its own ballot."""
@@ -111,8 +112,12 @@ class Ballots:
         if not vertex.block.block.flags & BlockFlags.CLOSING:
             self._certify(vertex, base)
         if vertex.instances:
-            ballot = Ballot(vertex, base)
-            self._rounds.setdefault(round_, {})[vertex.ref] = ballot
+            self._rounds.setdefault(round_, {})[vertex.ref] = Ballot(vertex, base)
+            self._unvoted[vertex.ref] = vertex
+        if vertex.author_bit == self._own_bit:
+            voted = [ref for ref, one in self._unvoted.items() if history & one.bit]
+            for ref in voted:
+                del self._unvoted[ref]
 
     def _certify(self, vertex: Vertex, base: int) -> None:
         """Count a block as certificate of what it certifies."""
@@ -145,25 +150,31 @@ class Ballots:
                 statements += _state(ballot, accepted << verdict.first_index, highest_round)
         return statements
 
-    def fresh(self, history: int, before: int, cutoff: int) -> list[Vertex]:
-        """Return the blocks with updates in a history and not in the one before, by reference.
+    def fresh(self, history: int, cutoff: int) -> list[Vertex]:
+        """Return the blocks with updates above the cutoff that enter this site's history with it.
 
-        Only those of rounds above the cutoff count.
+        They come in the order of reference.
         """
-        new = history & ~before
-        found = [
+        found = [one for one in self._unvoted.values() if one.round > cutoff and history & one.bit]
+        return sorted(found, key=lambda vertex: vertex.ref)
+
+    def voted_by(self, vertex: Vertex) -> list[Vertex]:
+        """Return the blocks with updates that an own block of the journal did not abstain from."""
+        new = vertex.history & ~history_before(vertex, 0)
+        cutoff = vertex.block.block.vote_cutoff
+        return [
             ballot.vertex
             for round_, ballots in self._rounds.items()
             if round_ > cutoff
             for ballot in ballots.values()
             if new & ballot.vertex.bit
         ]
-        return sorted(found, key=lambda vertex: vertex.ref)
 
     def collect(self, gc_round: int) -> None:
         """Forget ballots on blocks at or below the gc round."""
         for old in [known for known in self._rounds if known <= gc_round]:
-            del self._rounds[old]
+            for ref in self._rounds.pop(old):
+                self._unvoted.pop(ref, None)
 
 
 def _state(ballot: Ballot, final: int, highest_round: int) -> list[Finality]:

@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from seawall.consensus.dag.ballots import Ballots
-from seawall.consensus.dag.finaliser import Finaliser, FinaliserState, history_before
+from seawall.consensus.dag.finaliser import Finaliser, FinaliserState
 from seawall.consensus.dag.locks import Locks, LockState
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.engine import Finality
-from seawall.domain.block import Ref, RejectSet
+from seawall.domain.block import RejectSet
 from seawall.domain.commit import Verdict
 from seawall.domain.parameters import ConsensusParameters
 
@@ -35,10 +35,10 @@ class FastPath:
     """Votes, ballots, locks and finaliser of one epoch at one site."""
 
     def __init__(
-        self, store: BlockStore, stakes: StakeTable, parameters: ConsensusParameters
+        self, store: BlockStore, stakes: StakeTable, parameters: ConsensusParameters, own: int
     ) -> None:
         self._store = store
-        self._ballots = Ballots(store, stakes, parameters.accept_window)
+        self._ballots = Ballots(store, stakes, parameters.accept_window, own)
         self.finaliser = Finaliser(stakes, parameters.finality_delay)
         rejects_bytes_max = min(REJECTS_BYTES_MAX, parameters.block_size_bytes_max // 4)
         self.locks = Locks(self.finaliser, rejects_bytes_max)
@@ -55,23 +55,17 @@ class FastPath:
         self._ballots.on_accept(vertex)
 
     def vote(
-        self, parents: Sequence[Vertex], own_last: Ref, cutoff: int, commit_index: int
+        self, parents: Sequence[Vertex], cutoff: int, commit_index: int
     ) -> tuple[tuple[RejectSet, ...], int]:
         """Return rejects and vote cutoff of an own block with these parents; takes its locks."""
         history = 0
         for parent in parents:
             history |= parent.history | parent.bit
-        last = self._store.get(own_last)
-        before = 0 if last is None else last.history
-        carriers = self._ballots.fresh(history, before, cutoff)
-        return self.locks.vote(carriers, cutoff, commit_index)
+        return self.locks.vote(self._ballots.fresh(history, cutoff), cutoff, commit_index)
 
     def vote_again(self, vertex: Vertex) -> None:
         """Take the locks that an own block of the journal took."""
-        block = vertex.block.block
-        before = history_before(vertex, 0)
-        carriers = self._ballots.fresh(vertex.history, before, block.vote_cutoff)
-        self.locks.vote_again(carriers, block)
+        self.locks.vote_again(self._ballots.voted_by(vertex), vertex)
 
     def on_commit(
         self, delivered: Sequence[Vertex], leader_round: int, gc_round: int

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from seawall.consensus.dag.instances import by_batch, denied, granted, places, rejected_by
+from seawall.consensus.dag.instances import by_batch, denied, granted, places
 from seawall.consensus.dag.owners import Owner, OwnerState
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
@@ -324,10 +324,9 @@ def history_before(vertex: Vertex, gc_round: int) -> int:
 
 def _vote(vertex: Vertex, carrier: _Carrier) -> None:
     """Count a block's vote on a carrier: what it lists it rejects, unless it abstains."""
-    content, target = vertex.block.block, carrier.vertex
-    if target.round > content.vote_cutoff:
-        rejected = rejected_by(content, target.ref, carrier.universe)
-        carrier.count(vertex.author_bit, rejected)
+    target = carrier.vertex
+    if target.round > vertex.block.block.vote_cutoff:
+        carrier.count(vertex.author_bit, vertex.rejected(target))
 
 
 def _in_order(vertex: Vertex, by_rule: Sequence[tuple[int, Judgement, int]]) -> Iterator[Verdict]:

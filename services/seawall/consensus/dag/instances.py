@@ -7,13 +7,13 @@ of some of a block's instances is a mask: bit i stands for instance i.
 Source: docs/protocol.md, section 6.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Final, TypeAlias
 
 from seawall.codec import RECORD_BYTES, record_count
 from seawall.consensus.dag.stakes import StakeTable
-from seawall.domain.block import Batch, Block, Ref
+from seawall.domain.block import Batch
 
 Instance: TypeAlias = tuple[bytes, bytes, int, int]
 """Contributor, digest, sequence number, expires height."""
@@ -43,17 +43,14 @@ def places(mask: int) -> Iterator[int]:
         yield lowest.bit_length() - 1
 
 
-def rejected_by(block: Block, target: Ref, universe: int) -> int:
-    """Return the mask of the target's instances that a block lists as rejected.
-
-    Places that the target does not have are ignored.
-    """
-    rejected = 0
-    for reject in block.rejects:
-        if reject.target == target:
-            for index in reject.indices:
-                rejected |= 1 << index
-    return rejected & universe
+def mask_of(indices: Iterable[int], count: int) -> int:
+    """Return the mask of ascending places; those from `count` on do not exist, and are ignored."""
+    mask = 0
+    for index in indices:
+        if index >= count:
+            break
+        mask |= 1 << index
+    return mask
 
 
 def granted(stakes: StakeTable, votes: Votes, universe: int) -> int:

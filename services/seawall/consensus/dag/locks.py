@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from seawall.consensus.dag.finaliser import Finaliser
-from seawall.consensus.dag.instances import places, rejected_by
+from seawall.consensus.dag.instances import places
 from seawall.consensus.dag.owners import drop_below
 from seawall.consensus.dag.store import Vertex
-from seawall.domain.block import Block, RejectSet
+from seawall.domain.block import RejectSet
 
 _TARGET_BYTES: Final = 44
 _INDEX_BYTES: Final = 4
@@ -98,11 +98,11 @@ class Locks:
         for (contributor, seq), digest in taken.items():
             self._digests.setdefault(contributor, {})[seq] = digest
 
-    def vote_again(self, carriers: Iterable[Vertex], block: Block) -> None:
+    def vote_again(self, carriers: Iterable[Vertex], own: Vertex) -> None:
         """Take the locks that an own block of the journal took when it was made."""
         for vertex in carriers:
             universe = (1 << len(vertex.instances)) - 1
-            accepted = universe & ~rejected_by(block, vertex.ref, universe)
+            accepted = universe & ~own.rejected(vertex)
             for index in places(accepted):
                 contributor, digest, seq, _ = vertex.instances[index]
                 if not self._finaliser.is_shut(contributor, seq):

@@ -221,7 +221,7 @@ class Proposer:
         cutoff = min(max(core.gc_round, before), round_ - 1)
         found = [core.store.get(ref) for ref in parents]
         held = [vertex for vertex in found if vertex is not None]
-        return core.fast_path.vote(held, self.own_last, cutoff, core.linearizer.index)
+        return core.fast_path.vote(held, cutoff, core.linearizer.index)
 
     def _parents(self, round_: int) -> tuple[Ref, ...]:
         """Return the own last block, then of each other author the newest one not yet covered.

@@ -8,7 +8,7 @@ have left the window are shifted out now and then, so the integers stay as wide 
 from collections.abc import Iterator
 from typing import Final
 
-from seawall.consensus.dag.instances import instances_in
+from seawall.consensus.dag.instances import instances_in, mask_of
 from seawall.domain.block import Ref, VerifiedBlock
 
 _REBASE_BITS: Final = 1024
@@ -17,8 +17,9 @@ _REBASE_BITS: Final = 1024
 class Vertex:
     """An accepted block: its parents that are present, its bit, and its ancestors' bits.
 
-    `history` excludes the block itself; `instances` are its updates. `supports` remembers which
-    block of a slot this one supports (see `seawall.consensus.dag.committer`).
+    `history` excludes the block itself; `instances` are its updates, `rejects` what it rejects
+    of others' by their reference. `supports` remembers which block of a slot this one supports
+    (see `seawall.consensus.dag.committer`).
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Vertex:
         "number",
         "parents",
         "ref",
+        "rejects",
         "round",
         "supports",
     )
@@ -45,6 +47,7 @@ class Vertex:
         self.author_bit = 1 << block.ref.author
         self.parents = parents
         self.instances = instances_in(block.block.batches)
+        self.rejects = {reject.target: reject.indices for reject in block.block.rejects}
         self.number = number
         self.bit: int = bit
         history = 0
@@ -52,6 +55,11 @@ class Vertex:
             history |= parent.history | parent.bit
         self.history: int = history
         self.supports: dict[tuple[int, int], Vertex | None] = {}
+
+    def rejected(self, target: "Vertex") -> int:
+        """Return the mask of the target's instances that this block lists as rejected."""
+        indices = self.rejects.get(target.ref)
+        return 0 if indices is None else mask_of(indices, len(target.instances))
 
 
 class BlockStore:

@@ -46,7 +46,7 @@ def final_in_the_model(site: Site) -> Stated:
 def final_in_ballots(site: Site, window: int) -> Stated:
     """Feed what the modelled site accepted, in that order, to ballots."""
     store = BlockStore()
-    ballots = Ballots(store, STAKES, window)
+    ballots = Ballots(store, STAKES, window, 0)
     found: list[tuple[Ref, int, tuple[int, ...]]] = []
     for number in site.sight.past:
         if site.dag.blocks[number].round:
@@ -113,7 +113,7 @@ class Table:
 
     def __init__(self, stakes: StakeTable = STAKES) -> None:
         self.store = BlockStore()
-        self.ballots = Ballots(self.store, stakes, 1)
+        self.ballots = Ballots(self.store, stakes, 1, 3)
         self.vertices: dict[Ref, Vertex] = {}
 
     def accept(self, blocks: list[VerifiedBlock]) -> None:
@@ -148,7 +148,7 @@ def test_three_rounds_make_final(stakes: tuple[int, ...]) -> None:
 def test_what_is_rejected_by_too_many_is_not_final() -> None:
     table = Table()
     first = carrying(4)
-    reject = RejectSet(first[0].ref, (1, 99))
+    reject = RejectSet(first[0].ref, (1, (1 << 32) - 1))
     second = round_over(first, 2, {1: reject, 2: RejectSet(first[0].ref, (1, 2))})
     table.accept([*first, *second, *round_over(second, 3)])
     assert table.final() == [(0, (0,)), (2, (0, 1))]
@@ -179,7 +179,7 @@ def test_an_abstention_is_no_vote_and_old_blocks_are_not_stated() -> None:
     table.accept([*first, *second, *round_over(second, 3)])
     assert table.final(gc_round=1) == []
     table.ballots.collect(1)
-    assert table.ballots.fresh(-1, 0, 0) == []
+    assert table.ballots.fresh(-1, 0) == []
 
 
 def test_an_accept_states_final_once_and_a_reject_never() -> None:
@@ -245,7 +245,11 @@ def test_fresh_blocks_come_in_order_of_reference() -> None:
     second = draw_block(2, 0, own_first(refs, 0), batches=(batch,))
     table.accept([second])
     everything = sum(vertex.bit for vertex in table.vertices.values())
-    found = table.ballots.fresh(everything, 0, 0)
+    found = table.ballots.fresh(everything, 0)
     assert [vertex.ref for vertex in found] == [first[2].ref, second.ref]
-    assert [v.ref for v in table.ballots.fresh(everything, found[1].bit, 0)] == [first[2].ref]
-    assert [v.ref for v in table.ballots.fresh(everything, 0, 1)] == [second.ref]
+    assert [v.ref for v in table.ballots.fresh(everything, 1)] == [second.ref]
+    own = draw_block(2, 3, own_first(refs, 3))
+    table.accept([own])
+    assert [v.ref for v in table.ballots.fresh(everything, 0)] == [second.ref]
+    voted = table.ballots.voted_by(table.vertices[own.ref])
+    assert [vertex.ref for vertex in voted] == [first[2].ref]

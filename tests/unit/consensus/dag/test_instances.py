@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from seawall.codec import encode_records
-from seawall.consensus.dag.instances import by_batch, denied, granted, places
+from seawall.consensus.dag.instances import by_batch, denied, granted, mask_of, places
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.domain.block import Batch
 from tests.unit.consensus.cluster import make_committee, make_record
@@ -31,6 +31,11 @@ def test_places_ascend() -> None:
     assert list(places(0)) == []
     assert list(places(0b111)) == [0, 1, 2]
     assert list(places(0b1011000)) == [3, 4, 6]
+
+
+def test_places_that_do_not_exist_cost_nothing() -> None:
+    assert mask_of((0, 2, 3, (1 << 32) - 1), 3) == 0b101
+    assert mask_of((), 3) == 0
 
 
 def test_masks_are_split_by_batch() -> None:

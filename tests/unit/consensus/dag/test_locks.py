@@ -102,7 +102,7 @@ def test_votes_in_the_journal_take_their_locks_again() -> None:
     voter, again = locks(), locks()
     one = carrier(0, record(1, "x"), record(2, "y"), record(1, "z"))
     rejects, cutoff = voter.vote([one], 0, 0)
-    block = draw_block(2, 0, [one.ref], rejects=rejects).block
+    block = BlockStore().add(draw_block(2, 0, [one.ref], rejects=rejects))
     again.vote_again([one], block)
     assert (cutoff, again.snapshot()) == (0, voter.snapshot())
     owner = again._finaliser.owners[OWNER] = Owner()  # noqa: SLF001 - as above
