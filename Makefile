@@ -131,7 +131,7 @@ sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS
 	@$(BIN)/python -m seawall.sim.sweep $(SWEEP_FLAGS)
 
 .PHONY: soak
-soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
+soak: setup ## Search simulated schedules for an hour (SOAK_FLAGS="--short": minutes).
 	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
 
 .PHONY: fuzz

@@ -13,6 +13,8 @@ from seawall.sim.disk import CrashPoint, DiskHealth
 from seawall.sim.machinery import FACTORIES, honest_machinery
 from seawall.sim.network import SECOND_US, FixedDelay, Loss, Quality, ZoneDelay
 from seawall.sim.plan import (
+    Aim,
+    ByRound,
     ClockChange,
     Conflict,
     Crash,
@@ -99,7 +101,7 @@ def test_every_part_of_a_run_survives_being_written_down() -> None:
         delay=ZoneDelay(median_us={"eu>us": 7}),
         loss=Loss(reset=0.5),
         twins=(1,),
-        hostile=(2,),
+        hostile={2: (Script(behaviour="delay", rounds=3),)},
         faults=(
             Crash(at_us=1, seat=0, point=CrashPoint.AFTER_SEND, sends=2, own_block=True),
             Partition(at_us=2, groups=((0, 1), (2,))),
@@ -133,6 +135,19 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
         decode(text)
     with pytest.raises(SystemExit):
         main(["--plan", text])
+
+
+@pytest.mark.parametrize(
+    "adversary",
+    [
+        None,
+        Aim(bound_us=3, until_us=4),
+        ByRound(rounds=(((0, 1), (2, 3)), ((0,), (1, 2, 3))), until_us=9),
+    ],
+)
+def test_an_adversary_survives_being_written_down(adversary: Aim | ByRound | None) -> None:
+    rerun = Rerun(plan=Plan(seed=1, adversary=adversary))
+    assert decode(encode(rerun)) == rerun
 
 
 def drive(world: World) -> None:

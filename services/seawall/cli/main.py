@@ -33,6 +33,8 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "ledger": "write a site's ledger to a file",
         "demo": "four sites, 20 contributors, real data, under attack",
         "sim": "run an experiment in virtual time, and judge it",
+        "sim bench": "what consensus costs when all is well, in virtual time",
+        "sim stress": "what faults cost at saturation, in virtual time",
         "version": "print the version",
     }
 )

@@ -34,6 +34,8 @@ class ConsensusSettings(Settings):
         silence_seconds_max: a link that has heard nothing for so long ends; so does one whose
             write has not gone out for so long.
         hello_seconds_max: time for the two hellos of a new link.
+        frame_address: host:port on which other sites may dial links without gRPC around them, port
+            0 for any; empty for gRPC only.
         reconnect_seconds_min, reconnect_seconds_max: back-off between attempts to dial, doubling.
         peer_queue_messages_max, peer_queue_bytes_max: what may wait for a slow reader before
             its link is ended; it subscribes anew when it is back.
@@ -55,6 +57,7 @@ class ConsensusSettings(Settings):
     heartbeat_seconds: Seconds = 2.0
     silence_seconds_max: Seconds = 10.0
     hello_seconds_max: Seconds = 5.0
+    frame_address: str = ""
     reconnect_seconds_min: Seconds = 0.1
     reconnect_seconds_max: Seconds = 5.0
     peer_queue_messages_max: Count = 1024

@@ -6,12 +6,15 @@ inbox into `Replica.handle`, so one sync covers everything that arrived during t
 
 Order: what one peer sent is handled in the order in which it arrived. A message that does not
 verify is reported, and nothing else of it happens.
+
+Waking the event loop costs more than most steps. So a step after which it has nothing to do
+(nothing to send, deliver or certify, no fault) is reported together with a later one, soon.
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from time import perf_counter_ns
 from typing import Final, TypeAlias
 
@@ -35,6 +38,10 @@ from seawall.runtime.service import Clock
 
 MICROSECONDS: Final = 1_000_000
 
+HELD_ARRIVALS_MAX: Final = 16
+HELD_SECONDS_MAX: Final = 0.1
+"""Bounds on what waits to be reported with a later step: messages taken, and for how long."""
+
 
 @dataclass(slots=True)
 class Arrival:
@@ -47,10 +54,10 @@ class Arrival:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the event loop must do after one step, in field order.
+    """What the event loop must do after one or several steps, in field order.
 
     `arrivals` are the links whose messages were taken, once for each message; `faults` those that
-    sent something bad; `sends` the messages for a peer, or for `ALL_PEERS`, with their size.
+    sent something bad; `sends` the messages for a peer, or for `ALL_PEERS`, with their kind.
     """
 
     status: Status
@@ -60,13 +67,20 @@ class Outcome:
     final: tuple[Finality, ...] = ()
     deliver: tuple[Commit, ...] = ()
     certify: tuple[CertifiedCheckpoint, ...] = ()
-    observe: tuple[Observation, ...] = ()
+    observe: list[Observation] = field(default_factory=list)
     events: int = 0
     verify_ns: int = 0
     handle_ns: int = 0
 
+    def can_wait(self) -> bool:
+        """Return whether the event loop has nothing to do yet."""
+        return not (self.sends or self.deliver or self.faults or self.certify) and (
+            len(self.arrivals) < HELD_ARRIVALS_MAX
+        )
 
-Inbox: TypeAlias = "deque[Arrival | Event]"
+
+Inbox: TypeAlias = "SimpleQueue[Arrival | Event | None]"
+"""What waits for the replica; None wakes the thread to find that it has been stopped."""
 
 
 class CoreThread:
@@ -93,12 +107,13 @@ class CoreThread:
         self._report = report
         self._failed = failed
         self._events_per_step_max = events_per_step_max
-        self._outputs_max = outputs_max
-        self._inbox: Inbox = deque([Woken()])
-        self._changed = threading.Condition(threading.Lock())
-        self._outstanding = 0
+        self._inbox: Inbox = SimpleQueue()
+        self._inbox.put(Woken())
+        self._room = threading.Semaphore(outputs_max)
         self._stopped = False
         self._deadline_us: int | None = None
+        self._status = replica.status()
+        self._held: Outcome | None = None
         self._thread = threading.Thread(target=self._run, name="replica", daemon=True)
 
     def start(self) -> None:
@@ -107,22 +122,17 @@ class CoreThread:
 
     def push(self, item: Arrival | Event) -> None:
         """Queue an event or a message; callers bound how many of theirs are outstanding."""
-        with self._changed:
-            self._inbox.append(item)
-            self._changed.notify()
+        self._inbox.put(item)
 
     def applied(self) -> None:
         """Say that one outcome has been applied."""
-        with self._changed:
-            self._outstanding -= 1
-            if self._outstanding == self._outputs_max - 1:
-                self._changed.notify()
+        self._room.release()
 
     def stop(self) -> None:
         """End after the step in progress; what waits in the inbox is dropped."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
+        self._stopped = True
+        self._inbox.put(None)
+        self._room.release()
 
     def join(self, seconds_max: float) -> bool:
         """Wait for the end; False when it did not come in time."""
@@ -132,29 +142,35 @@ class CoreThread:
 
     def _run(self) -> None:
         try:
-            while (batch := self._take()) is not None:
-                outcome = self._step(batch)
-                if outcome is not None:
-                    self._report(outcome)
+            while True:
+                self._room.acquire()  # for the outcome of the next steps
+                outcome = None
+                while outcome is None:
+                    batch = self._take()
+                    if self._stopped:
+                        return
+                    outcome = self._step(batch)
+                self._report(outcome)
         except BaseException as fault:  # noqa: BLE001 - whatever it was, the replica is dropped
             self._failed(fault)
 
-    def _take(self) -> "Sequence[Arrival | Event] | None":
-        """Wait for work; return it, or None at the end."""
-        with self._changed:
-            while True:
-                if self._stopped:
-                    return None
-                due_us = self._due_us()
-                if self._outstanding >= self._outputs_max:
-                    self._changed.wait()
-                elif self._inbox or due_us == 0:
+    def _take(self) -> "list[Arrival | Event]":
+        """Wait for work and return it; empty when a deadline has come."""
+        inbox, batch = self._inbox, []
+        due_us = self._due_us()
+        seconds = None if due_us is None else due_us / MICROSECONDS
+        if self._held is not None:
+            seconds = HELD_SECONDS_MAX if seconds is None else min(seconds, HELD_SECONDS_MAX)
+        try:
+            item = inbox.get(timeout=seconds)
+            while item is not None:
+                batch.append(item)
+                if len(batch) == self._events_per_step_max:
                     break
-                else:
-                    self._changed.wait(None if due_us is None else due_us / MICROSECONDS)
-            count = min(len(self._inbox), self._events_per_step_max)
-            self._outstanding += 1
-            return [self._inbox.popleft() for _ in range(count)]
+                item = inbox.get_nowait()
+        except Empty:
+            pass
+        return batch
 
     def _due_us(self) -> int | None:
         """Return microseconds until the deadline, 0 when it has passed, None without one."""
@@ -162,20 +178,27 @@ class CoreThread:
             return None
         return max(0, self._deadline_us - self._clock.elapsed_us())
 
-    def _step(self, batch: "Sequence[Arrival | Event]") -> Outcome:
-        """Handle one batch; returns what the event loop must do."""
-        outcome = Outcome(status=self._replica.status())
+    def _step(self, batch: "Sequence[Arrival | Event]") -> Outcome | None:
+        """Handle one batch; returns what the event loop must do, None while that can wait."""
+        outcome = self._held or Outcome(status=self._status)
+        arrived = len(outcome.arrivals)
         began = perf_counter_ns()
         events = [event for item in batch for event in self._events(item, outcome)]
         if self._due_us() == 0:
             events.append(Woken())
-        verified = perf_counter_ns()
-        outcome.verify_ns = verified - began
-        outcome.events = len(events)
+        if len(outcome.arrivals) > arrived:
+            outcome.verify_ns += perf_counter_ns() - began
         if events:
+            began = perf_counter_ns()
             now = Instant(self._clock.elapsed_us(), self._clock.wall_ms())
             self._fill(outcome, self._replica.handle(events, now))
-            outcome.handle_ns = perf_counter_ns() - verified
+            outcome.handle_ns += perf_counter_ns() - began
+            outcome.events += len(events)
+        if batch and outcome.can_wait():
+            self._held = outcome
+            return None
+        self._held = None
+        outcome.status = self._status = self._replica.status()
         return outcome
 
     def _events(self, item: "Arrival | Event", outcome: Outcome) -> tuple[Event, ...]:
@@ -194,7 +217,6 @@ class CoreThread:
         """Keep the commits, and put together what goes out."""
         for commit in output.deliver:
             self._commits.append(commit)
-        outcome.status = self._replica.status()
         outcome.sends = [
             (send.peer, encode(send.message), str(send.message.__struct_config__.tag))
             for send in output.send
@@ -202,5 +224,5 @@ class CoreThread:
         outcome.final = output.final
         outcome.deliver = output.deliver
         outcome.certify = output.certify
-        outcome.observe = output.observe
+        outcome.observe += output.observe
         self._deadline_us = output.wake_at_us

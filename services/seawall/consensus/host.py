@@ -9,6 +9,8 @@ refused (QUOTA_CONSENSUS) when too much of theirs waits.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from seawall.consensus.commits import CommitLog
@@ -25,15 +27,20 @@ from seawall.consensus.engine import (
 from seawall.consensus.engines import EngineFactory
 from seawall.consensus.feed import LedgerFeed
 from seawall.consensus.finality import FinalityFeed
+from seawall.consensus.frames import FrameStream, listen
 from seawall.consensus.journal import FileJournal
 from seawall.consensus.links import CuttableStream, Dialler, Link, Stream
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.replica import Replica
 from seawall.consensus.reporting import Reporting
-from seawall.errors import OperationalError, PeerError
+from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
+from seawall.runtime.tls import Callers
 from seawall.telemetry.metrics import ConsensusMetrics
+
+ANSWERING_MAX: Final = 256
+"""Links over frames that may be answered at once, those before their hello included."""
 
 TICK_SECONDS: Final = 1.0
 STOP_SECONDS_MAX: Final = 5.0
@@ -93,6 +100,10 @@ class ConsensusHost:
         self._room: dict[Link, asyncio.Semaphore] = {}
         self._thread: CoreThread | None = None
         self._feed: LedgerFeed | None = None
+        self._callers = Callers(context.genesis, context.site)
+        self._answering: set[asyncio.Task[None]] = set()
+        self.frame_port = 0
+        """Port on which links are taken as frames; 0 while they are not."""
         self._count_links()
 
     # --- life -----------------------------------------------------------------------------------
@@ -123,13 +134,61 @@ class ConsensusHost:
                 group.create_task(self._tick(), name="links-tick")
                 for peer in range(self.context.site):
                     group.create_task(self._dialler(peer).run(), name=f"dial-{peer}")
-                await failure
+                async with self._listening(group):
+                    await failure
         finally:
             self._thread = None
             thread.stop()
             if await asyncio.to_thread(thread.join, STOP_SECONDS_MAX):
                 self.journal.close()
                 self.commits.close()
+
+    @asynccontextmanager
+    async def _listening(self, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+        """Take links as frames until the end of the block, if the settings name an address."""
+        settings = self.settings
+        if not settings.frame_address:
+            yield
+            return
+
+        def opened(stream: FrameStream) -> None:
+            if not self.frame_port or len(self._answering) >= ANSWERING_MAX:
+                stream.close()
+                return
+            task = group.create_task(self._answer(stream))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+        server = await listen(
+            settings.frame_address,
+            self.context.channels.frame_server_tls(),
+            opened,
+            handshake_seconds_max=settings.hello_seconds_max,
+        )
+        self.frame_port = server.sockets[0].getsockname()[1]
+        try:
+            yield
+        finally:
+            self.frame_port = 0
+            server.close()
+
+    async def _answer(self, stream: FrameStream) -> None:
+        """Run one link that another site has dialled as frames."""
+        site, own = self._callers.site_with(stream.certificate), self.context.site
+        fault: SeawallError = self.wrong_direction()
+        try:
+            if site is not None and site > own:
+                await self.link(stream, site).run()
+        except SeawallError as reason:
+            fault = reason
+        finally:
+            stream.close(fault)
+        self.log.info("link_ended", peer=site, dialled=False, code=fault.code, hint=fault.hint)
+
+    def wrong_direction(self) -> PeerError:
+        """Return what a caller is told that is no site with a higher index."""
+        hint = f"site {self.context.site} is dialled by sites with a higher index"
+        return PeerError("HELLO_DIRECTION", hint, field="author")
 
     def _make_thread(self, failure: asyncio.Future[None]) -> CoreThread:
         """Return the replica's thread; whatever goes wrong with its work ends up in `failure`."""
@@ -177,6 +236,7 @@ class ConsensusHost:
         return Dialler(
             peer,
             lambda: self.context.channels.to(CONSENSUS, peer),
+            lambda: self.context.channels.frame_target(peer),
             self.link,
             self.settings,
             self.log,
@@ -206,7 +266,7 @@ class ConsensusHost:
         if old is not None:
             old.end(OperationalError("LINK_REPLACED", "the peer opened a newer link"))
             self._push(PeerDown(link.peer))
-        self.log.info("link_up", peer=link.peer)
+        self.log.info("link_up", peer=link.peer, transport=link.transport)
         self._count_links()
         self._push(PeerUp(link.peer))
 

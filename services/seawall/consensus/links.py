@@ -8,7 +8,8 @@ A link never blocks the replica: what is sent waits in a bounded queue, and a pe
 slowly loses its link; when it is back, it subscribes to what it missed. Nothing that a peer does
 ends more than its own link.
 
-`Stream` is all that a link needs of a transport; gRPC is one.
+`Stream` is all that a link needs of a transport: `seawall.consensus.frames` where the answering
+site takes frames and can be reached there, else gRPC.
 """
 
 import asyncio
@@ -21,11 +22,13 @@ import grpc.aio
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc
 from seawall.consensus.config import ConsensusSettings
+from seawall.consensus.frames import FrameStream, dial
 from seawall.consensus.messages import PeerMessage
 from seawall.domain.committee import Committee
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime import status
 from seawall.runtime.cuts import Direction, LinkCuts
+from seawall.runtime.service import FrameTarget
 from seawall.telemetry.logs import Log
 
 FORMAT_VERSION: Final = 1
@@ -36,6 +39,9 @@ _HEARTBEAT: Final = PeerMessage(heartbeat=consensus_pb2.PeerHeartbeat())
 
 class Stream(Protocol):
     """A transport's end of one link: ordered, reliable messages both ways."""
+
+    transport: str
+    """Name of the transport, for people."""
 
     async def read(self) -> PeerMessage | None:
         """Return the next message, None at the end; raises `SeawallError`."""
@@ -77,6 +83,7 @@ class Link:
     ) -> None:
         """Prepare a link over an open stream with the peer that the certificate names."""
         self.peer = peer
+        self.transport = stream.transport
         self.sent_bytes = 0
         self.received_bytes = 0
         self._stream = stream
@@ -88,13 +95,13 @@ class Link:
         self._queued_bytes = 0
         self._ready = asyncio.Event()
         self._ended: asyncio.Future[SeawallError] = asyncio.get_running_loop().create_future()
-        self._heard = self._now()
-        self._spoke = self._now()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._spoke = self._now()
         self._writing_since: float | None = None
 
     def _now(self) -> float:
         """Return the event loop's time in seconds."""
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     async def run(self) -> None:
         """Say hello, then carry messages until the link ends.
@@ -202,10 +209,9 @@ class Link:
             while self._queue:
                 message, size_bytes = self._queue.popleft()
                 self._queued_bytes -= size_bytes
-                self._writing_since = self._now()
+                self._writing_since = self._spoke = self._now()
                 await self._stream.write(message)
                 self._writing_since = None
-                self._spoke = self._now()
 
 
 _HELLO_CODES: Final = {
@@ -218,6 +224,8 @@ _HELLO_CODES: Final = {
 
 class DialledStream:
     """The dialling side of `ConsensusService.Blocks`."""
+
+    transport = "grpc"
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         """Open the stream; the connection is waited for."""
@@ -251,6 +259,8 @@ class DialledStream:
 class AnsweringStream:
     """The answering side of `ConsensusService.Blocks`."""
 
+    transport = "grpc"
+
     def __init__(self, context: status.AnyContext) -> None:
         """Speak through the context of the call."""
         self._context = context
@@ -276,6 +286,7 @@ class CuttableStream:
 
     def __init__(self, stream: Stream, peer: int, cuts: LinkCuts) -> None:
         """Pass through `stream`, as far as `cuts` lets."""
+        self.transport = stream.transport
         self._stream = stream
         self._peer = peer
         self._cuts = cuts
@@ -299,13 +310,25 @@ class Dialler:
         self,
         peer: int,
         channel: Callable[[], grpc.aio.Channel],
+        frames: Callable[[], FrameTarget],
         link: Callable[[Stream, int], Link],
         settings: ConsensusSettings,
         log: Log,
     ) -> None:
-        """Dial `peer` over `channel()`, and build each link by `link(stream, peer)`."""
+        """Dial `peer`, and build each link by `link(stream, peer)`.
+
+        Args:
+            peer: index of the site.
+            channel: gives the gRPC channel to it.
+            frames: says how to dial its frames.
+            link: makes a link over an open stream.
+            settings: times.
+            log: where the end of each link is noted.
+
+        """
         self._peer = peer
         self._channel = channel
+        self._frames = frames
         self._link = link
         self._settings = settings
         self._log = log
@@ -326,7 +349,10 @@ class Dialler:
             pause = min(2 * pause, self._settings.reconnect_seconds_max)
 
     async def _attempt(self) -> SeawallError:
-        stream = DialledStream(self._channel())
+        try:
+            stream = await self._open()
+        except SeawallError as fault:
+            return fault
         try:
             await self._link(stream, self._peer).run()
         except SeawallError as fault:
@@ -334,3 +360,32 @@ class Dialler:
         finally:
             stream.close()
         raise AssertionError  # a link ends with a reason
+
+    async def _open(self) -> DialledStream | FrameStream:
+        """Return a stream to the peer: frames if it takes them and they get through.
+
+        Raises:
+            SeawallError: the peer does not answer.
+
+        """
+        channel, seconds_max = self._channel(), self._settings.hello_seconds_max
+        port = await self._ask_port(channel, seconds_max)
+        if port:
+            host, tls, name = self._frames()
+            framed = await dial(host, port, tls, name, seconds_max=seconds_max)
+            if framed is not None:
+                return framed
+            self._log.warning("frames_unreachable", peer=self._peer, host=host, port=port)
+        return DialledStream(channel)
+
+    async def _ask_port(self, channel: grpc.aio.Channel, seconds_max: float) -> int:
+        """Return the port on which the peer takes frames, 0 when it takes none."""
+        stub = consensus_pb2_grpc.ConsensusServiceStub(channel)
+        question = consensus_pb2.ConsensusStatusRequest()
+        try:
+            answer = await stub.ConsensusStatus(question, timeout=seconds_max, wait_for_ready=True)
+        except grpc.aio.AioRpcError as fault:
+            if fault.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return 0
+            raise status.error_from(fault) from None
+        return answer.frame_port

@@ -174,6 +174,15 @@ def encode_checkpoint(checkpoint: CertifiedCheckpoint) -> types_pb2.CertifiedChe
 # --- in ----------------------------------------------------------------------------------------
 
 
+def parse(data: bytes) -> PeerMessage:
+    """Return the message in the bytes of one frame; raises `PeerError` SYNC_FRAME."""
+    try:
+        return PeerMessage.FromString(data)
+    except DecodeError:
+        hint = "a frame holds one message"
+        raise PeerError("SYNC_FRAME", hint, field="frame") from None
+
+
 class BlockVerifier:
     """Verifies blocks, and remembers which bytes it has verified; used by one thread."""
 

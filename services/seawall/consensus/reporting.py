@@ -96,8 +96,9 @@ class Reporting:
         )
 
     def step(self, outcome: Outcome) -> None:
-        """Report one step of the replica and what it observed."""
-        self._verify.observe(outcome.verify_ns / 1e9)
+        """Report steps of the replica and what it observed."""
+        if outcome.verify_ns:
+            self._verify.observe(outcome.verify_ns / 1e9)
         if outcome.handle_ns:
             self._handle.observe(outcome.handle_ns / 1e9)
         for observation in outcome.observe:

@@ -63,8 +63,7 @@ class ConsensusServicer(consensus_pb2_grpc.ConsensusServiceServicer):
         site = self._callers.site_of(context)
         own = self._host.context.site
         if site is None or site <= own:
-            hint = f"site {own} is dialled by sites with a higher index"
-            await status.abort(context, PeerError("HELLO_DIRECTION", hint, field="author"))
+            await status.abort(context, self._host.wrong_direction())
         link = self._host.link(AnsweringStream(context), site)
         try:
             await link.run()
@@ -104,6 +103,7 @@ class ConsensusServicer(consensus_pb2_grpc.ConsensusServiceServicer):
             connected=sorted(host.links),
             pending_batches=len(host.pending),
             recovering=standing.recovering,
+            frame_port=host.frame_port,
         )
 
     def register(self, server: grpc.aio.Server) -> None:

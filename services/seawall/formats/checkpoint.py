@@ -6,6 +6,7 @@ further extension lines; ours never have any, because nobody audits them.
 Source: c2sp.org/tlog-checkpoint.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -20,6 +21,9 @@ SIZE_MAX: Final = 2**63 - 1
 
 ORIGIN_BYTES_MAX: Final = 255
 """Longest origin in UTF-8: what the cosignatures of later suites can name."""
+
+_is_name: Final = lru_cache(maxsize=64)(is_key_name)
+"""Remembers the few names that every checkpoint is checked for, none longer than an origin."""
 
 _LINES: Final = 3
 _SIZE_DIGITS_MAX: Final = len(str(SIZE_MAX))
@@ -96,4 +100,4 @@ def _parse_origin(line: bytes) -> str:
 
 def _is_origin(origin: str) -> bool:
     """Return whether the text may name a log."""
-    return is_key_name(origin) and len(origin.encode()) <= ORIGIN_BYTES_MAX
+    return len(origin.encode()) <= ORIGIN_BYTES_MAX and _is_name(origin)

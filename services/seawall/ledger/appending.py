@@ -73,11 +73,22 @@ class Appender:
             OperationalError: STORE_FULL, STORE_WRITE.
 
         """
+        return await (await self.enqueue(content))
+
+    async def enqueue(
+        self, content: Delivery | CertifiedCheckpoint
+    ) -> "asyncio.Future[Position | None]":
+        """Queue a commit or certificate; return the promise of what `append` returns.
+
+        Raises:
+            OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure.
+
+        """
         if self._failed is not None:
             raise self._failed
         answer: asyncio.Future[Position | None] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Item(content, answer))
-        return await answer
+        return answer
 
     async def run(self) -> None:
         """Write what is queued, group by group, until cancelled.

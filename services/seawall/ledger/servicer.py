@@ -26,7 +26,7 @@ from seawall.ledger.messages import (
     rooted_message,
 )
 from seawall.ledger.payloads import ChunkData, Payloads, Submission
-from seawall.ledger.pipeline import Pipeline
+from seawall.ledger.pipeline import Line, Pipeline
 from seawall.ledger.reading import LogReader
 from seawall.ledger.receipts import Pending, Receipts
 from seawall.runtime.fragments import whole
@@ -68,10 +68,10 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         """Take commits and certificates from consensus."""
         yield rooted_message(self._log.head)
         try:
-            pipeline: Pipeline[pb.AppendRequest, Position | None] = Pipeline(
+            line: Line[pb.AppendRequest, Position | None] = Line(
                 self._running(), self._append, self._settings.commits_in_flight_max
             )
-            async for position in pipeline.run(whole(request_iterator)):
+            async for position in line.run(whole(request_iterator)):
                 if position is not None:
                     yield rooted_message(position)
         except SeawallError as error:
@@ -281,11 +281,11 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             raise OperationalError("LEDGER_STOPPED", hint)
         return self.group
 
-    async def _append(self, request: pb.AppendRequest) -> Position | None:
-        """Append one commit or certificate."""
+    async def _append(self, request: pb.AppendRequest) -> "asyncio.Future[Position | None]":
+        """Queue one commit or certificate."""
         is_commit = request.WhichOneof("kind") == "commit"
         content = delivery_of(request.commit) if is_commit else certificate_of(request.certificate)
-        return await self._appender.append(content)
+        return await self._appender.enqueue(content)
 
     async def _put(self, request: pb.PutPayloadRequest) -> pb.PutPayloadResponse:
         """Store the chunks of one message."""

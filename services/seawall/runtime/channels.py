@@ -4,6 +4,7 @@ A role of this process is called without a socket; everything else over TLS. Eac
 twice: consensus has a connection of its own, so that payload chunks never stand before blocks.
 """
 
+import ssl
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -13,7 +14,13 @@ import grpc.aio
 from seawall.domain.genesis import Genesis, GenesisSite
 from seawall.errors import LocalError
 from seawall.runtime.local import LocalServer
-from seawall.runtime.tls import dialling_credentials, server_name
+from seawall.runtime.service import FrameTarget
+from seawall.runtime.tls import (
+    dialling_credentials,
+    frame_dialling_tls,
+    frame_server_tls,
+    server_name,
+)
 
 Option: TypeAlias = tuple[str, int | str]
 
@@ -145,6 +152,17 @@ class SiteChannels:
                 channel = peer_channel(member, *self._tls, address=address)
             self._channels[lane, target, address] = channel
         return channel
+
+    def frame_server_tls(self) -> ssl.SSLContext:
+        """Return TLS of this site for a server without gRPC that other sites dial."""
+        return frame_server_tls(self._genesis, *self._tls)
+
+    def frame_target(self, site: int) -> FrameTarget:
+        """Return how to dial the frames of another site's consensus."""
+        member = self._genesis.sites[site]
+        host = member.peer_address_of("consensus").rpartition(":")[0].strip("[]")
+        tls = frame_dialling_tls(member, *self._tls)
+        return FrameTarget(host, tls, server_name(member.name))
 
     async def close(self) -> None:
         """Close every channel."""

@@ -6,10 +6,11 @@ role may not take from the environment reaches it through the context: keys, clo
 directories, metrics, channels to other roles.
 """
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import grpc.aio
 
@@ -45,6 +46,14 @@ class Clock(Protocol):
         ...
 
 
+class FrameTarget(NamedTuple):
+    """Where another site's frames are dialled: host, TLS that accepts that site, and its name."""
+
+    host: str
+    tls: ssl.SSLContext
+    server_name: str
+
+
 class Channels(Protocol):
     """Ways to other roles: the same stubs work over a socket and inside one process."""
 
@@ -54,6 +63,14 @@ class Channels(Protocol):
         Inside this process it calls the servicer without a socket and hands messages over by
         reference, so neither side may change a message it sent or received.
         """
+        ...
+
+    def frame_server_tls(self) -> ssl.SSLContext:
+        """Return TLS of this site for a server without gRPC that other sites dial."""
+        ...
+
+    def frame_target(self, site: int) -> FrameTarget:
+        """Return how to dial the frames of another site's consensus."""
         ...
 
 

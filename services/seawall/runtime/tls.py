@@ -7,6 +7,7 @@ certificate with those of genesis, never by a name inside it.
 """
 
 import ssl
+from tempfile import NamedTemporaryFile
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -55,6 +56,35 @@ def dialling_credentials(
     )
 
 
+def frame_server_tls(genesis: Genesis, key_pem: bytes, certificate_pem: bytes) -> ssl.SSLContext:
+    """Return TLS for a server without gRPC that trusts the certificates of genesis alone."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, key_pem, certificate_pem)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(
+        cadata="".join(site.tls_certificate_pem for site in genesis.sites)
+    )
+    return context
+
+
+def frame_dialling_tls(site: GenesisSite, key_pem: bytes, certificate_pem: bytes) -> ssl.SSLContext:
+    """Return TLS for dialling without gRPC that accepts `site` alone."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, key_pem, certificate_pem)
+    context.load_verify_locations(cadata=site.tls_certificate_pem)
+    return context
+
+
+def _context(protocol: int, key_pem: bytes, certificate_pem: bytes) -> ssl.SSLContext:
+    """Return a context of TLS 1.3 that shows a certificate and trusts none yet."""
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # The library reads keys from files only: one that nobody else can open, gone after this.
+    with NamedTemporaryFile() as file:
+        file.write(key_pem + b"\n" + certificate_pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
 class Callers:
     """Tells which site a call comes from."""
 
@@ -77,5 +107,9 @@ class Callers:
         if OWN_PROCESS.encode() in facts.get("transport_security_type", ()):
             return self._own_site
         for pem in facts.get("x509_pem_cert", ()):
-            return self._sites.get(ssl.PEM_cert_to_DER_cert(pem.decode("ascii")))
+            return self.site_with(ssl.PEM_cert_to_DER_cert(pem.decode("ascii")))
         return None
+
+    def site_with(self, certificate: bytes) -> int | None:
+        """Return the index of the site with this certificate (DER), `RUNNER`, or None."""
+        return self._sites.get(certificate)

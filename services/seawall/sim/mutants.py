@@ -221,7 +221,7 @@ def _long_waves(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
 
 def _trust_everybody(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     broken = replace(parts, verify=_decode_only, hostile=forger(parts.engine))
-    return replace(plan, hostile=(len(plan.stakes) - 1,)), broken
+    return replace(plan, hostile={len(plan.stakes) - 1: ()}), broken
 
 
 def _decode_only(raw: bytes, committee: Committee, plan: Plan) -> VerifiedBlock:
@@ -300,6 +300,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         summary="commits are made before all earlier slots are decided",
         profile="twins",
         caught_by=("ASSERT",),
+        seeds_max=40,
         replacements=((core_module, "Committer", ImpatientCommitter),),
     ),
     "walk_stops_at_highest_round": Mutant(

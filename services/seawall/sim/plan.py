@@ -3,6 +3,7 @@
 A plan is a value: together with an engine it determines the run to the last byte.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -148,24 +149,6 @@ class Start:
 Move = Fault | Start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owners:
-    """How contributors misuse and repeat their numbers; all off is one update a number.
-
-    The first `equivocating` contributors sign two or three digests under every other number of
-    theirs and hand them to different sites. Of every hundred updates `copied` are handed to several
-    sites as the same bytes, and `expiring` expire within a few commits. With `resubmitting` an
-    update that was rejected is handed in again, as the same bytes, a few times. What is
-    handed in later comes up to `spread_us` after the first.
-    """
-
-    equivocating: int = 0
-    copied: int = 0
-    expiring: int = 0
-    resubmitting: bool = False
-    spread_us: int = 300 * MILLISECOND_US
-
-
 class Arrival(StrEnum):
     """How updates come in: at random times, or in even steps."""
 
@@ -205,6 +188,49 @@ class Load:
     bytes_per_second: int = 12_500_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """Until `until_us` a network adversary keeps leaders from being decided directly.
+
+    It sees all messages in flight and holds each back for at most `bound_us`; see `aiming`.
+    """
+
+    bound_us: int
+    until_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByRound:
+    """The network is cut anew in each of the first rounds; from `until_us` on it is whole.
+
+    `rounds[r - 1]` are the groups of seats that can talk in round r; what others send is lost.
+    """
+
+    rounds: tuple[tuple[tuple[int, ...], ...], ...]
+    until_us: int
+
+
+Adversary = Aim | ByRound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """How contributors misuse and repeat their numbers; all off is one update a number.
+
+    The first `equivocating` contributors sign two or three digests under every other number of
+    theirs and hand them to different sites. Of every hundred updates `copied` are handed to several
+    sites as the same bytes, and `expiring` expire within a few commits. With `resubmitting` an
+    update that was rejected is handed in again, as the same bytes, a few times. What is
+    handed in later comes up to `spread_us` after the first.
+    """
+
+    equivocating: int = 0
+    copied: int = 0
+    expiring: int = 0
+    resubmitting: bool = False
+    spread_us: int = 300 * MILLISECOND_US
+
+
 FAST_PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=100)
 
 
@@ -215,8 +241,9 @@ class Plan:
     The run ends well when, after `heal_us`, every seat that runs and is no twin has
     committed `commits` leaders; it must get there before `limit_us`. `clock_offsets_ms` shift
     the wall clocks of seats. `profile` is the family that `seed` drew this plan from, if any.
-    `coin` names the leaders where `parameters` call for asynchrony. `owners` says what contributors
-    do with their numbers.
+    `coin` names the leaders where `parameters` call for asynchrony. `hostile` authors follow their
+    scripts from the first step on; one without scripts is the attacker that the machinery brings.
+    `owners` says what contributors do with their numbers.
 
     `zones` places seats, in place of the committee's zones. `scripted` seats can lie when a
     `ScriptChange` says so. `excused` are authors whom faults that are injected by hand will make
@@ -231,8 +258,9 @@ class Plan:
     delay: Delay = field(default_factory=LogNormalDelay)
     loss: Loss = field(default_factory=Loss)
     twins: tuple[int, ...] = ()
-    hostile: tuple[int, ...] = ()
+    hostile: Mapping[int, tuple[Script, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    adversary: Adversary | None = None
     heal_us: int = 0
     commits: int = 30
     limit_us: int = 120 * SECOND_US

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seawall.consensus.byzantine.engine import byzantine
 from seawall.consensus.byzantine.site import Behaviour
+from seawall.consensus.byzantine.table import scripted
 from seawall.consensus.engine import Engine, Event, Identity, Instant
 from seawall.consensus.replica import Replica
 from seawall.sim.clock import Clock
@@ -69,7 +70,8 @@ class Seat:
         if self.author in world.plan.twins:
             factory = machinery.twin
         elif self.author in world.plan.hostile:
-            factory = machinery.hostile
+            scripts = world.plan.hostile[self.author]
+            factory = scripted(machinery.engine, scripts) if scripts else machinery.hostile
         elif self.author in world.plan.scripted:
             factory = byzantine(factory, lambda: (Switched(self),))
         keys = keys_of(self.author)

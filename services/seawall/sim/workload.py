@@ -143,6 +143,21 @@ def update_record(
     )
 
 
+class RecordSource:
+    """Names the next update of many contributors in turn."""
+
+    def __init__(self, contributors: int = 64) -> None:
+        """Begin with each one's first update."""
+        self._contributors = contributors
+        self._made = 0
+
+    def next(self) -> UpdateRecord:
+        """Return a record that was not returned before."""
+        round_, owner = divmod(self._made, self._contributors)
+        self._made += 1
+        return update_record(owner, round_ + 1)
+
+
 def certified_batch(
     committee: Committee, site: int, number: int, records: tuple[UpdateRecord, ...]
 ) -> Batch:

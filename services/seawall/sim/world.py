@@ -29,6 +29,7 @@ from seawall.errors import SeawallError
 from seawall.sim.checking import Checker, InvariantError, is_proposal
 from seawall.sim.clock import Clock
 from seawall.sim.contributors import Contributors
+from seawall.sim.costless import Costless
 from seawall.sim.disk import SEND_POINTS, Crashed, CrashPoint
 from seawall.sim.injection import inject
 from seawall.sim.machinery import Machinery
@@ -62,7 +63,7 @@ class Outcome:
     steps: int
 
 
-class World:
+class World(Costless):
     """Runs one plan. Use `run`, or `advance` to move by hand in a scenario."""
 
     def __init__(
@@ -326,9 +327,9 @@ class World:
         except BROKEN as error:
             raise self.violation("ASSERT", f"{seat.name}: {error!r}") from error
         seat.busy = True
-        wait = 0
+        wait = self.working_us(seat, events, output)
         if seat.disk.syncs != synced and output.persist:
-            wait = seat.disk.sync_us(self.plan.sync_us, self._disk_random)
+            wait += seat.disk.sync_us(self.plan.sync_us, self._disk_random)
         if wait:
             self.at(self.now_us + wait, partial(self._finish, seat, incarnation, output))
         else:
@@ -360,7 +361,7 @@ class World:
             tree_size, root = seat.ledger.append(commit)
             self.workload.on_commit(commit, self.now_us)
             answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
-            later = self.now_us + self.plan.ledger_us
+            later = self.now_us + self.ledger_us(seat, commit)
             self.at(later, partial(self._answer, seat, incarnation, answer))
         self._arm_timer(seat, output.wake_at_us)
         if seat.inbox:
@@ -414,7 +415,7 @@ class World:
             return
         if self.network.hold(seat.index, target, message):
             return
-        arrival = self.network.schedule(seat.index, target, self.now_us)
+        arrival = self.network.schedule(seat.index, target, self.leaving_us(seat, message))
         if arrival is None:
             self._break_link(seat.index, target)
             return

@@ -30,7 +30,7 @@ from seawall.runtime.keys import (
     write_site_secrets,
 )
 from seawall.runtime.locks import write_durably
-from seawall.runtime.service import ROLES
+from seawall.runtime.service import CONSENSUS, ROLES
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.tasks import PlannedTask, digits_task
 
@@ -222,12 +222,15 @@ def _make_site(
         ("keys_dir", "keys"),
         ("host", host),
     ]
+    frames = ("consensus.frame_address", f"{plan.host}:0")
     if plan.split:
         for role, port in zip(ROLES, ports, strict=True):
             members = [*shared, ("port", port), ("roles", [role])]
+            if role == CONSENSUS:
+                members.append(frames)
             write_settings(directory.settings(name, role), members)
     else:
-        write_settings(directory.settings(name), [*shared, ("port", ports[0])])
+        write_settings(directory.settings(name), [*shared, ("port", ports[0]), frames])
     return GenesisSite(
         name=name,
         zone="local",

@@ -5,6 +5,7 @@ to every ledger alike, each commit with its certificate.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ from seawall.ledger.config import LedgerSettings
 from seawall.ledger.service import build as build_ledger
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.local import LocalChannel, LocalServer
-from seawall.runtime.service import LEDGER, Context, Service, SiteKeys
+from seawall.runtime.service import LEDGER, Context, FrameTarget, Service, SiteKeys
 from seawall.runtime.status import AnyContext
 from seawall.telemetry.logs import open_log
 from seawall.telemetry.metrics import open_registry
@@ -278,6 +279,14 @@ class Channels:
         if index != self._own and index in self._town.liars:
             return self._town.liars[index].server.channel()
         return self._town.sites[index].server.channel()
+
+    def frame_server_tls(self) -> ssl.SSLContext:
+        """Refuse: there are no sockets."""
+        raise AssertionError
+
+    def frame_target(self, site: int) -> FrameTarget:
+        """Refuse: there are no sockets."""
+        raise AssertionError(site)
 
 
 class Town:

@@ -1,7 +1,7 @@
 """A validator that sends garbage loses its own link, is told why, and harms nobody."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,11 +10,13 @@ import pytest
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc
 from seawall.codec import genesis_ref, seal_block
+from seawall.consensus.frames import FrameStream, dial
 from seawall.crypto.signing import SigningKey
 from seawall.domain.block import Block, BlockFlags, CoinShares, Ref
 from seawall.errors import SeawallError
 from seawall.runtime import status
 from seawall.runtime.channels import peer_channel
+from seawall.runtime.tls import frame_dialling_tls, server_name
 from tests.integration.consensus.cluster import Cluster, cluster
 from tests.integration.sites import TestSites, make_sites, seed
 
@@ -46,7 +48,7 @@ Stream: TypeAlias = (
 
 
 class Dialled:
-    """The hostile side of one stream."""
+    """The hostile side of one gRPC stream."""
 
     def __init__(
         self,
@@ -75,8 +77,38 @@ class Dialled:
         raise AssertionError("the stream ended without an error")
 
 
+class Framed:
+    """The hostile side of one connection of frames."""
+
+    def __init__(self, stream: FrameStream) -> None:
+        self._stream = stream
+
+    async def say(self, *messages: PeerMessage) -> None:
+        """Send messages."""
+        for message in messages:
+            await self._stream.write(message)
+
+    async def heard(self) -> PeerMessage:
+        """Return the next message."""
+        message = await self._stream.read()
+        assert message is not None
+        return message
+
+    async def end(self) -> SeawallError:
+        """Read until the connection ends; return why it did."""
+        try:
+            while await self._stream.read() is not None:
+                pass
+        except SeawallError as fault:
+            return fault
+        raise AssertionError("the connection ended without a reason")
+
+
+Dial: TypeAlias = "Callable[..., AbstractAsyncContextManager[Dialled | Framed]]"
+
+
 @asynccontextmanager
-async def dialled(sites: TestSites, target: int = 0, caller: int = 3) -> AsyncIterator[Dialled]:
+async def over_grpc(sites: TestSites, target: int = 0, caller: int = 3) -> AsyncIterator[Dialled]:
     """Open a stream to `target` with the certificate of `caller`."""
     keys = sites.directory / f"site-{caller}" / "keys"
     pair = (keys / "tls.key").read_bytes(), (keys / "tls.crt").read_bytes()
@@ -84,6 +116,36 @@ async def dialled(sites: TestSites, target: int = 0, caller: int = 3) -> AsyncIt
     async with peer_channel(sites.genesis.sites[target], *pair, options=options) as channel:
         stub = consensus_pb2_grpc.ConsensusServiceStub(channel)
         yield Dialled(stub.Blocks(wait_for_ready=True))
+
+
+@asynccontextmanager
+async def over_frames(sites: TestSites, target: int = 0, caller: int = 3) -> AsyncIterator[Framed]:
+    """Open a connection of frames to `target` with the certificate of `caller`."""
+    keys = sites.directory / f"site-{caller}" / "keys"
+    pair = (keys / "tls.key").read_bytes(), (keys / "tls.crt").read_bytes()
+    site = sites.genesis.sites[target]
+    async with peer_channel(site, *pair) as channel:
+        stub = consensus_pb2_grpc.ConsensusServiceStub(channel)
+        status_request = consensus_pb2.ConsensusStatusRequest()
+        answer = await stub.ConsensusStatus(status_request, wait_for_ready=True)
+    tls = frame_dialling_tls(site, *pair)
+    name = server_name(site.name)
+    stream = await dial("127.0.0.1", answer.frame_port, tls, name, seconds_max=10)
+    assert stream is not None
+    try:
+        yield Framed(stream)
+    finally:
+        stream.close()
+
+
+@pytest.fixture(params=[over_grpc, over_frames], ids=["grpc", "frames"])
+def dialled(request: pytest.FixtureRequest) -> Dial:
+    """Give the way in: every check holds over both transports."""
+    way: Dial = request.param
+    return way
+
+
+FRAMES = {"frame_address": "127.0.0.1:0"}
 
 
 def block(sites: TestSites, key: SigningKey | None = None, **changes: object) -> bytes:
@@ -122,9 +184,9 @@ HELLOS = {
 }
 
 
-async def test_hellos_that_do_not_match_name_both_values(sites: TestSites) -> None:
+async def test_hellos_that_do_not_match_name_both_values(sites: TestSites, dialled: Dial) -> None:
     async with cluster(sites) as group:
-        await group.start(0)
+        await group.start(0, consensus=FRAMES)
         for field, (value, code) in HELLOS.items():
             async with dialled(sites) as peer:
                 await peer.say(hello(sites, **{field: value}))
@@ -173,9 +235,9 @@ async def garbage(sites: TestSites) -> AsyncIterator[tuple[str, PeerMessage]]:
     yield "RPC_TOO_LARGE", blocks(bytes(3 << 20))
 
 
-async def test_garbage_ends_one_link_and_nothing_else(sites: TestSites) -> None:
+async def test_garbage_ends_one_link_and_nothing_else(sites: TestSites, dialled: Dial) -> None:
     async with cluster(sites) as group:
-        await group.start(0, 1, 2)
+        await group.start(0, 1, 2, consensus=FRAMES)
         await group.until_commits(5, (0, 1, 2))
         async for code, message in garbage(sites):
             async with dialled(sites) as peer:
@@ -186,10 +248,12 @@ async def test_garbage_ends_one_link_and_nothing_else(sites: TestSites) -> None:
         await still_works(group)
 
 
-async def test_a_peer_that_falls_silent_and_one_that_dials_twice(sites: TestSites) -> None:
-    limits = {"silence_seconds_max": 1.5, "hello_seconds_max": 1.0, "heartbeat_seconds": 0.5}
+async def test_a_peer_that_falls_silent_and_one_that_dials_twice(
+    sites: TestSites, dialled: Dial
+) -> None:
+    limits = {"silence_seconds_max": 3.0, "hello_seconds_max": 1.0, "heartbeat_seconds": 0.5}
     async with cluster(sites) as group:
-        await group.start(0, 1, 2, consensus=limits)
+        await group.start(0, 1, 2, consensus=limits | FRAMES)
         await group.until_commits(5, (0, 1, 2))
         async with dialled(sites) as mute:
             assert (await mute.heard()).HasField("hello")
@@ -197,11 +261,12 @@ async def test_a_peer_that_falls_silent_and_one_that_dials_twice(sites: TestSite
         async with dialled(sites) as silent:
             await silent.say(hello(sites))
             assert (await silent.end()).code == "LINK_SILENT"
-        async with dialled(sites) as old, dialled(sites) as new:
+        async with dialled(sites) as old:
             await old.say(hello(sites))
             assert (await old.heard()).HasField("hello")
-            await new.say(hello(sites))
-            assert (await old.end()).code == "LINK_REPLACED"
+            async with dialled(sites) as new:
+                await new.say(hello(sites))
+                assert (await old.end()).code == "LINK_REPLACED"
         await still_works(group)
 
 

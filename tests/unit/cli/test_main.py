@@ -58,7 +58,7 @@ def test_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
+        main([*name.split(), "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "--json" in text

@@ -22,6 +22,8 @@ COMMITTEE = make_committee()
 class MemoryStream:
     """One end of a stream between two links of a test."""
 
+    transport = "memory"
+
     def __init__(self, room: int = 1000) -> None:
         self.incoming: asyncio.Queue[PeerMessage | SeawallError | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[PeerMessage | SeawallError | None] = asyncio.Queue()

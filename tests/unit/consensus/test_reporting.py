@@ -70,5 +70,5 @@ def test_batches_that_never_become_final_are_forgotten(monkeypatch: pytest.Monke
 
 def test_dead_updates_are_counted() -> None:
     reporting, _, registry = setup()
-    reporting.step(Outcome(STANDING, observe=(Observation("updates_dead", {"updates": 5}),)))
+    reporting.step(Outcome(STANDING, observe=[Observation("updates_dead", {"updates": 5})]))
     assert value(registry, "fast_path_total", outcome="dead") == 5

@@ -1,6 +1,7 @@
 """A ledger role at work in this process, as its neighbours see it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -21,7 +22,7 @@ from seawall.ledger.execution import Delivery
 from seawall.ledger.service import build
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.local import LocalServer
-from seawall.runtime.service import Context, Service, SiteKeys
+from seawall.runtime.service import Context, FrameTarget, Service, SiteKeys
 from seawall.telemetry.logs import open_log
 from tests.unit.ledger.chain import LOG_KEY, key, origin_of
 
@@ -46,6 +47,14 @@ class NoChannels:
     def to(self, role: str, site: int | None = None) -> grpc.aio.Channel:
         """Refuse."""
         raise AssertionError((role, site))
+
+    def frame_server_tls(self) -> ssl.SSLContext:
+        """Refuse: there are no sockets."""
+        raise AssertionError
+
+    def frame_target(self, site: int) -> FrameTarget:
+        """Refuse: there are no sockets."""
+        raise AssertionError(site)
 
 
 class Points:

@@ -1,6 +1,7 @@
 """Landmarks, signals and pipelines: who waits is woken, and errors stay where they belong."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ from seawall.errors import PeerError
 from seawall.ledger import landmarks as landmarks_module
 from seawall.ledger.disk import finish
 from seawall.ledger.landmarks import Landmarks, Signal
-from seawall.ledger.pipeline import Pipeline
+from seawall.ledger.pipeline import Line, Pipeline
 from tests.unit.ledger.site import stream
 
 
@@ -111,6 +112,49 @@ async def test_errors_of_handlers_and_requests_stay_with_their_stream() -> None:
             with pytest.raises(PeerError, match=code):
                 await read_into(answers, Pipeline(group, handle, 2).run(requests))
             assert answers == [0]
+
+
+async def test_a_line_answers_in_order_whichever_promise_is_kept_first() -> None:
+    promises: list[asyncio.Future[int]] = []
+
+    async def enqueue(number: int) -> asyncio.Future[int]:
+        del number
+        promises.append(asyncio.get_running_loop().create_future())
+        return promises[-1]
+
+    answers: list[int] = []
+    async with asyncio.TaskGroup() as group:
+        collecting = group.create_task(
+            read_into(answers, Line(group, enqueue, 8).run(stream(0, 1, 2)))
+        )
+        await turns()
+        for number in (2, 1, 0):
+            promises[number].set_result(number * 10)
+        await collecting
+    assert answers == [0, 10, 20]
+
+
+async def test_the_first_broken_promise_ends_a_line_and_the_others_are_let_go() -> None:
+    loop = asyncio.get_running_loop()
+    complaints: list[object] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    promises: list[asyncio.Future[int]] = []
+
+    async def enqueue(number: int) -> asyncio.Future[int]:
+        promise: asyncio.Future[int] = loop.create_future()
+        if number < 3:
+            promise.set_exception(PeerError("LOG_GAP", str(number)))
+        promises.append(promise)
+        return promise
+
+    async with asyncio.TaskGroup() as group:
+        line = Line(group, enqueue, 8)
+        with pytest.raises(PeerError, match="LOG_GAP"):
+            await read_into([], line.run(stream(1, 2, 3)))
+    assert promises[2].cancelled()
+    promises.clear()
+    gc.collect()
+    assert complaints == []
 
 
 async def read_into(answers: list[int], run: AsyncIterator[int]) -> None:

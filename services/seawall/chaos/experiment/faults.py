@@ -25,6 +25,7 @@ BehaviourName = Literal[
     "forge",
     "garbage_shares",
     "reject_all",
+    "selective",
     "stale_parents",
     "twins",
     "two_chains",

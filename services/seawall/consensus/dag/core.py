@@ -376,9 +376,24 @@ class Core:
         """
         if not self.votes.certified_index and self.rooted_index == self.linearizer.index:
             return True
-        uncertified = self.votes.certified_index < self.last_payload_index <= self.rooted_index
-        is_open = bool(self._open_payload) or not self.fast_path.is_idle
-        return is_open or self.payloads.has_queued() or uncertified
+        return self._is_open() or self._is_uncertified()
+
+    def is_waiting_for_rounds(self) -> bool:
+        """Return whether the next round takes something further, whatever else happens.
+
+        Payload and updates without a verdict are; a commit waits for ledgers, and for a round only
+        once a vote of ours on it is ready.
+        """
+        return self._is_open() or (self._is_uncertified() and self.votes.has_ready())
+
+    def _is_open(self) -> bool:
+        """Return whether payload waits for a commit, or an update for its verdict."""
+        waits = bool(self._open_payload) or not self.fast_path.is_idle
+        return waits or self.payloads.has_queued()
+
+    def _is_uncertified(self) -> bool:
+        """Return whether our ledger has a commit that matters and that is not certified."""
+        return self.votes.certified_index < self.last_payload_index <= self.rooted_index
 
 
 def _bytes_in(commit: Commit) -> int:

@@ -2,7 +2,10 @@
 
 A replica proposes for the newest clock round only. It waits for the leaders it can expect and for
 clear votes on those before, or for a timer; it keeps a least delay between own blocks, a long one
-when nobody has anything to say, and a longer one the further order or ledger lag behind.
+when nobody has anything to say, and a longer one the further order or ledger lag behind. After a
+quiet time it may do with a fraction of the least delay for a number of rounds: enough to take what
+breaks the silence to its commit, without more rounds per second in the long run. It does so only
+while rounds are what is waited for.
 
 Source: docs/protocol.md, section 2.
 """
@@ -22,8 +25,17 @@ from seawall.domain.parameters import ConsensusParameters
 REACHABLE_ROUNDS: Final = 4
 """An author that was heard from within this many rounds is worth waiting for."""
 
+LATE_WAITS: Final = 8
+"""So many times an author is not waited for after a wait for it ran out."""
+
 UNHEARD: Final = -(1 << 62)
 """Stands as the last round heard of an author whose link is gone."""
+
+BURST_ROUNDS: Final = 16
+"""Rounds that may follow each other faster after a quiet time."""
+
+BURST_DIVISOR: Final = 5
+"""Which part of the least delay is kept between them."""
 
 _SYNCHRONOUS_WAVE: Final = 3
 """With this wave length proposers wait for leaders; with longer ones for authors."""
@@ -48,6 +60,10 @@ class Proposer:
         self.last_proposed = own_last.round
         self.floor = 0
         self._last_us: int | None = None
+        delay_us = 1000 * parameters.round_delay_ms_min
+        self._shortest_us = delay_us // BURST_DIVISOR
+        self._credit_max_us = BURST_ROUNDS * (delay_us - self._shortest_us)
+        self._credit_us = 0
         self._clock_since_us = 0
         # Waiting for leaders takes a timeout; waiting for authors only smooths the pace.
         waits_for_leaders = parameters.wave_length <= _SYNCHRONOUS_WAVE
@@ -56,6 +72,7 @@ class Proposer:
         self._initial_us = 1000 * (timeout_ms if waits_for_leaders else smoothing_ms)
         self.timeout_us = self._initial_us
         self._judged_round = 0
+        self._late = [0] * committee.size
         self._lag_max = parameters.gc_depth // 2
 
     def note_own(self, ref: Ref) -> None:
@@ -118,14 +135,24 @@ class Proposer:
         """Return the least time between the last own block and the next one."""
         core, parameters = self._core, self._parameters
         delay_ms = parameters.round_delay_ms_min
+        delay_us = 1000 * delay_ms
         excess = max(core.store.highest_round - core.linearizer.leader_round, self._ledger_lag())
         if excess > self._lag_max:
             delay_ms += delay_ms * (excess - self._lag_max) // 4
-            delay_ms = min(delay_ms, parameters.leader_timeout_ms_max)
+            delay_us = 1000 * min(delay_ms, parameters.leader_timeout_ms_max)
+        elif core.is_waiting_for_rounds():
+            delay_us = max(self._shortest_us, delay_us - self._credit_us)
         # Who has begun a round may have something to say and cannot say more in it: follow at once.
         if not core.store.authors_at(round_) and not core.is_busy():
-            delay_ms = max(delay_ms, parameters.round_delay_ms_idle)
-        return delay_ms * 1000
+            delay_us = max(delay_us, 1000 * parameters.round_delay_ms_idle)
+        return delay_us
+
+    def _count_delay(self, now_us: int) -> None:
+        """Take note of an own block: time saved since the last one is owed, time lost is credit."""
+        if self._last_us is not None:
+            saved_us = 1000 * self._parameters.round_delay_ms_min - (now_us - self._last_us)
+            self._credit_us = max(0, min(self._credit_max_us, self._credit_us - saved_us))
+        self._last_us = now_us
 
     def _ledger_lag(self) -> int:
         """Return by how many rounds our ledger is behind the last commit."""
@@ -146,17 +173,49 @@ class Proposer:
         """
         if round_ <= 0:
             return True
-        core = self._core
-        present = core.store.authors_at(round_) | 1 << core.own
-        reachable = self._reachable(round_)
-        if not reachable & ~present:
+        missing = self._missing(round_)
+        if not missing:
             return True
         if self._parameters.wave_length > _SYNCHRONOUS_WAVE:
+            return not missing & ~self._late_authors()
+        if self._leaders(round_) & missing & ~self._late_authors():
             return False
-        leaders = sum([1 << author for author in core.schedule.leaders(round_) or ()])
-        if leaders & reachable & ~present:
-            return False
-        return core.committer.has_clear_votes(round_ - 1)
+        return self._core.committer.has_clear_votes(round_ - 1)
+
+    def _missing(self, round_: int) -> int:
+        """Return the mask of authors whose block of this round is expected and not here."""
+        present = self._core.store.authors_at(round_) | 1 << self._core.own
+        return self._reachable(round_) & ~present
+
+    def _leaders(self, round_: int) -> int:
+        """Return the mask of a round's leaders."""
+        return sum([1 << author for author in self._core.schedule.leaders(round_) or ()])
+
+    def _late_authors(self) -> int:
+        """Return the mask of authors that are not waited for this time."""
+        return sum([1 << author for author, waits in enumerate(self._late) if waits])
+
+    def _judge_lateness(self, round_: int, now_us: int) -> None:
+        """Take note, on proposing in a round, for whom the wait ran out, and whom it spared.
+
+        Who comes late on purpose would else cost a timeout in each round that it leads. That an
+        author is spared a number of waits, not until it comes in time, keeps liveness: as soon as
+        timeouts suffice for it, all wait for it again.
+        """
+        missing = self._missing(round_ - 1) if round_ > 1 else 0
+        if self._parameters.wave_length <= _SYNCHRONOUS_WAVE:
+            missing &= self._leaders(round_ - 1)
+        waited = not self._is_ready(round_ - 1)
+        for author in range(self._committee.size):
+            if missing >> author & 1:
+                late = self._late[author]
+                if late:
+                    self._late[author] = late - 1
+                elif waited:
+                    self._late[author] = LATE_WAITS
+        if waited:
+            waited_us = now_us - self._clock_since_us
+            self._core.effects.observe("proposed_by_timer", round=round_, waited_us=waited_us)
 
     def _reachable(self, round_: int) -> int:
         """Return the mask of authors whose block of this round can be expected.
@@ -179,6 +238,7 @@ class Proposer:
         core, coin = self._core, self._core.coin
         round_ = core.clock.round
         assert round_ > self.last_proposed, "one own block per round"
+        self._judge_lateness(round_, now.elapsed_us)
         parents = self._parents(round_)
         rejects, vote_cutoff = self._vote(round_, parents)
         has_room = self.accepts_payload()
@@ -201,7 +261,7 @@ class Proposer:
         core.payloads.proposed(signed)
         self.own_last = signed.ref
         self.last_proposed = round_
-        self._last_us = now.elapsed_us
+        self._count_delay(now.elapsed_us)
         return signed
 
     def _sign(self, block: Block) -> VerifiedBlock:

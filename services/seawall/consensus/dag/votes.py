@@ -69,6 +69,10 @@ class CommitVotes:
             )
         )
 
+    def has_ready(self) -> bool:
+        """Return whether own votes wait for a block."""
+        return bool(self._ready)
+
     def take_ready(self) -> tuple[CommitVote, ...]:
         """Return own votes for the next block, ascending; they count once it is accepted."""
         votes = tuple(self._ready)

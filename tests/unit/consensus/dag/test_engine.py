@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seawall.consensus.dag.proposer import BURST_DIVISOR, BURST_ROUNDS
 from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, LOST_DISK
 from seawall.consensus.engine import (
     Blocks,
@@ -15,7 +16,7 @@ from seawall.consensus.engine import (
     Submitted,
 )
 from seawall.domain.parameters import ConsensusParameters
-from tests.unit.consensus.cluster import Cluster, make_batch
+from tests.unit.consensus.cluster import Cluster, Site, make_batch
 
 if TYPE_CHECKING:
     from seawall.domain.block import Ref
@@ -83,17 +84,43 @@ def test_idle_sites_follow_whoever_begins_a_round() -> None:
     assert max(times) - min(times) <= 5
 
 
-def test_a_busy_site_keeps_the_least_delay_between_blocks() -> None:
+def busy_cluster() -> Cluster:
+    """Return sites of which one has had something new to say every 10 ms for a second."""
     cluster = Cluster()
-    for number in range(40):
-        cluster.post(
-            0, Submitted(batches=(make_batch(cluster.committee, 0, number),)), number * 10_000
-        )
+    for number in range(100):
+        batch = make_batch(cluster.committee, 0, number)
+        cluster.post(0, Submitted(batches=(batch,)), number * 10_000)
     cluster.run(SECOND_US)
+    return cluster
+
+
+def gaps_ms(site: Site) -> list[int]:
+    """Return the times between the own blocks of a site."""
+    times = [block.block.timestamp_ms for block in site.blocks]
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
+
+
+def test_a_busy_site_keeps_the_least_delay_between_blocks() -> None:
+    cluster = busy_cluster()
+    least_ms = cluster.parameters.round_delay_ms_min
     for site in cluster.sites:
-        times = [block.block.timestamp_ms for block in site.blocks]
-        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert min(gaps) >= cluster.parameters.round_delay_ms_min
+        gaps = gaps_ms(site)
+        assert min(gaps) >= least_ms // BURST_DIVISOR
+        assert min(gaps[-20:]) >= least_ms
+        # In the long run as many rounds as with the least delay, and one burst.
+        assert sum(gap < least_ms for gap in gaps) <= BURST_ROUNDS + 1
+
+
+def test_what_breaks_a_silence_goes_through_faster_rounds() -> None:
+    cluster = busy_cluster()
+    for site in cluster.sites:
+        site.blocks.clear()
+    cluster.run(3 * SECOND_US)  # long enough to earn the next burst
+    cluster.submit(1, 1000)
+    cluster.run(4 * SECOND_US)
+    for site in cluster.sites:
+        fast = [gap for gap in gaps_ms(site) if gap < cluster.parameters.round_delay_ms_min]
+        assert len(fast) >= 4
 
 
 def test_every_own_block_is_durable_before_it_is_sent() -> None:
