@@ -120,9 +120,9 @@ def update_record(
     owner: int,
     seq: int,
     payload_size_bytes: int = 1024,
-    variant: int = 0,
     *,
     expires_height: int = EXPIRES_HEIGHT,
+    variant: int = 0,
 ) -> UpdateRecord:
     """Return the record of a contributor's update with this number.
 
