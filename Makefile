@@ -16,6 +16,7 @@ DEMO_FLAGS ?=
 SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
+FAULTS_FLAGS ?=
 FUZZ_FLAGS ?=
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -91,15 +92,18 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/buf breaking proto --against proto/baseline.binpb
-	@echo "check: docs/errors.md"
+	@echo "check: docs/errors.md, docs/experiment.schema.json"
 	@$(BIN)/python tools/error_codes.py --check
+	@$(BIN)/python tools/experiment_schema.py --check
 
 .PHONY: format
-format: setup ## Format and repair what can be repaired; regenerate docs/errors.md.
+format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
+	@$(BIN)/python tools/experiment_schema.py
+	@$(BIN)/python -m tests.cases.bad_input_page
 
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
@@ -115,19 +119,23 @@ proto-baseline: setup ## Accept today's wire contract as what later ones are com
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: bench
-bench: setup ## Measure throughput, latency and cost per update (BENCH_FLAGS).
+bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).
 	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
+
+.PHONY: faults
+faults: setup ## Kill, stop, partition and rob real sites under load (FAULTS_FLAGS="--quick").
+	@$(BIN)/python -m bench.faults $(FAULTS_FLAGS)
 
 .PHONY: sweep
 sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS).
 	@$(BIN)/python -m seawall.sim.sweep $(SWEEP_FLAGS)
 
 .PHONY: soak
-soak: setup ## Search simulated schedules for violations (SOAK_FLAGS).
+soak: setup ## Search simulated schedules for an hour (SOAK_FLAGS="--short": minutes).
 	@$(BIN)/python -m seawall.sim.soak $(SOAK_FLAGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz every decoder, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
+fuzz: setup ## Fuzz decoders and steps, 60 s each (FUZZ_FLAGS="--seconds 600 --target block").
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ_FLAGS)
 
 .PHONY: clean

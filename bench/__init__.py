@@ -1,1 +1,1 @@
-"""Measurements of Seawall: small pieces one by one, and four sites under load."""
+"""Measurements of Seawall: small pieces one by one, and real sites under load."""

@@ -5,6 +5,7 @@ It reads one command a line from standard input and answers each with one line, 
     {"do": "prepare", "count": 1000}                          sign updates ahead
     {"do": "closed", "seconds": 10, "window": 256}            keep so many on their way per site
     {"do": "open", "seconds": 10, "rate": 500.0}              send at a fixed rate, whatever happens
+    {"do": "single", "seconds": 10, "site": 0}                one update at a time, to one site
 
 Updates go over one `Submit` stream per site; a contributor stays with one site. What is due at one
 moment travels in one message. Times are those of the monotonic clock, which all processes of a
@@ -39,9 +40,14 @@ UPDATES_PER_MESSAGE_MAX = 64
 DRAIN_SECONDS_MAX = 20.0
 """How long answers are awaited after the last update was sent."""
 
+SINGLE_PAUSE_SECONDS_MAX = 0.06
+GOLDEN_RATIO = 0.6180339887498949
+"""Multiples of it, modulo 1, fill an interval evenly."""
+
 STAGES = {
     types_pb2.UPDATE_STAGE_RECEIVED: "received",
     types_pb2.UPDATE_STAGE_ATTESTED: "attested",
+    types_pb2.UPDATE_STAGE_FINAL: "final",
     types_pb2.UPDATE_STAGE_COMMITTED: "committed",
 }
 
@@ -143,7 +149,7 @@ class Generator:
     async def drive(self, lane: Lane, until: float, due: Due) -> None:
         """Send over one stream until `until`, then wait for what is on its way."""
         stub: Any = ingestion_pb2_grpc.IngestionServiceStub(self.channels[lane.site])
-        call = stub.Submit()
+        call = stub.Submit(wait_for_ready=True)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self.read(call, lane))
             while (now := time.monotonic()) < until and lane.waiting:
@@ -235,6 +241,22 @@ def open_loop(rate: float, lanes: int, started: float) -> Due:
     return due
 
 
+def one_at_a_time(site: int) -> Due:
+    """Return the rule that sends the next update of one lane a while after the last one landed.
+
+    Pauses run evenly through 0 to `SINGLE_PAUSE_SECONDS_MAX`, so as not to step with the rounds.
+    """
+
+    def due(lane: Lane, now: float) -> tuple[list[float], float]:
+        if lane.site != site or lane.flights:
+            return [], 1.0
+        last = lane.landed[-1].reached["committed"] if lane.landed else now
+        at = last + SINGLE_PAUSE_SECONDS_MAX * (lane.sent * GOLDEN_RATIO % 1)
+        return ([now], 0.0) if now >= at else ([], at - now)
+
+    return due
+
+
 async def obey(generator: Generator, order: dict[str, Any]) -> dict[str, Any]:
     """Carry out one command."""
     match order["do"]:
@@ -246,6 +268,8 @@ async def obey(generator: Generator, order: dict[str, Any]) -> dict[str, Any]:
             lanes = len(generator.lanes)
             rule = open_loop(order["rate"], lanes, time.monotonic())
             return await generator.run(order["seconds"], rule)
+        case "single":
+            return await generator.run(order["seconds"], one_at_a_time(order["site"]))
         case unknown:
             raise ValueError(f"no such command: {unknown}")
 

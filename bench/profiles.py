@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.tables import render
+
 FOLDER = Path(__file__).resolve().parent / "profiler"
 """What goes on PYTHONPATH of a process that is to be sampled."""
 
@@ -19,6 +21,28 @@ HANDLE = "events.py:Handle._run"
 WAITING = ("selectors.py", "select.py")
 OTHER_THREADS = "(other threads)"
 PLACE = re.compile(r"^(?P<file>.*):(?P<line>\d+):(?P<name>[^:]*)$")
+
+
+FUNCTIONS = 40
+"""Rows of a profile."""
+
+AREAS = (
+    "seawall/ingestion",
+    "seawall/integrity",
+    "seawall/ledger",
+    "seawall/consensus",
+    "seawall/aggregation",
+    "seawall/formats",
+    "seawall/codec",
+    "seawall/crypto",
+    "seawall/runtime",
+    "seawall/telemetry",
+    "prometheus_client",
+    "grpc/",
+    "google/",
+    "structlog/",
+)
+"""Parts to which a profile's samples are counted: the innermost frame that lies in one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,3 +173,18 @@ def callbacks(stacks: Mapping[tuple[str, ...], int]) -> dict[str, float]:
             counts[f"(outside of callbacks) {next(ours, stack[-1])}"] += count
     everything = sum(stacks.values())
     return {name: 100 * count / everything for name, count in counts.most_common()}
+
+
+def tables(stacks: Counter[tuple[str, ...]]) -> str:
+    """Return the tables of where samples lie, by part and by function."""
+    parts = list(areas(stacks, AREAS).items())
+    found = shares(stacks)[:FUNCTIONS]
+    running = list(callbacks(stacks).items())[:FUNCTIONS]
+    rows = [(one.name, one.own_percent, one.total_percent) for one in found]
+    return "\n\n".join(
+        (
+            render(("innermost part", "%"), parts),
+            render(("callback of the event loop", "%"), running),
+            render(("function", "own %", "with callees %"), rows),
+        )
+    )

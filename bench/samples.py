@@ -22,6 +22,10 @@ from seawall.runtime.keys import read_key
 from seawall.testbed.directory import NetworkDirectory
 
 HEADER_BYTES = 248
+SHORT_HEADER_BYTES = 72
+SHORT_PAYLOAD_BYTES_MAX = 511
+"""Payloads up to this size have the short header."""
+
 LENGTH_BYTES = 8
 """In front of a safetensors header stands its length."""
 
@@ -85,10 +89,11 @@ class SignedUpdate:
 
 
 def make_task(name: str, payload_bytes: int) -> Task:
-    """Return a task whose payloads have exactly this size, at least 512 bytes, a multiple of 4."""
-    size = (payload_bytes - LENGTH_BYTES - HEADER_BYTES) // VALUE_BYTES
+    """Return a task whose payloads have exactly this size, at least 128 bytes, a multiple of 4."""
+    header_bytes = SHORT_HEADER_BYTES if payload_bytes <= SHORT_PAYLOAD_BYTES_MAX else HEADER_BYTES
+    size = (payload_bytes - LENGTH_BYTES - header_bytes) // VALUE_BYTES
     tensors = (TensorSpec("weights", (size,)),)
-    layout = Layout(tensors, HEADER_BYTES)
+    layout = Layout(tensors, header_bytes)
     assert layout.payload_size_bytes == payload_bytes, "header and values make up the payload"
     base = layout.encode(np.zeros(size, dtype=np.int32))
     return Task(
@@ -96,7 +101,7 @@ def make_task(name: str, payload_bytes: int) -> Task:
         rule=RuleSpec("fedavg", 1, ()),
         grid_bits=20,
         tensors=tensors,
-        header_size_bytes=HEADER_BYTES,
+        header_size_bytes=header_bytes,
         payload_size_bytes=payload_bytes,
         base_payload_digest=sha256(base).digest(),
         cut=CUTS,

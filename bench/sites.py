@@ -1,4 +1,4 @@
-"""Four real sites on loopback for a measurement, and readings of them."""
+"""Real sites on loopback for a measurement, and readings of them."""
 
 import asyncio
 import json
@@ -25,7 +25,6 @@ from seawall.testbed.supervisor import Supervisor, plans_of
 from seawall.testbed.tasks import PlannedTask
 
 ROOT = Path(__file__).resolve().parents[1]
-SITES = 4
 CONTRIBUTORS = 64
 START_SECONDS_MAX = 60.0
 ANSWER_SECONDS_MAX = 120.0
@@ -131,7 +130,12 @@ def between(before: Reading, after: Reading) -> Window:
 
 @asynccontextmanager
 async def running(
-    directory: Path, payload_bytes: int, *, profile: bool = False, settings: Sequence[str] = ()
+    directory: Path,
+    payload_bytes: int,
+    *,
+    sites: int,
+    profile: bool = False,
+    settings: Sequence[str] = (),
 ) -> AsyncIterator[Network]:
     """Make a network with one task of this payload size, and run it until the end of the block.
 
@@ -143,7 +147,7 @@ async def running(
         os.environ.update(profiles.environment(stacks))
     task = make_task(task_name(payload_bytes), payload_bytes)
     planned = PlannedTask(task=task, base_payload=base_payload(task))
-    plan = NetworkPlan(sites=SITES, chain="bench", contributors=CONTRIBUTORS, tasks=(planned,))
+    plan = NetworkPlan(sites=sites, chain="bench", contributors=CONTRIBUTORS, tasks=(planned,))
     made = make_network(directory, plan)
     files = NetworkDirectory(directory)
     for site in made.genesis.sites:

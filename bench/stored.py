@@ -10,6 +10,7 @@ from seawall.crypto.hashing import sha256
 from seawall.crypto.merkle import EMPTY_ROOT
 from seawall.crypto.signing import key_id
 from seawall.domain.block import Batch, Block, BlockFlags, CoinShares, Ref, UpdateKind, UpdateRecord
+from seawall.domain.commit import Judgement, Verdict
 from seawall.domain.genesis import Genesis
 from seawall.ledger.execution import Delivery
 from seawall.ledger.judging import Claim, Judge
@@ -52,18 +53,25 @@ def stored_pieces(directory: Path, genesis: Genesis, origin: str) -> Iterable[Pi
 
 
 def deliveries(genesis: Genesis) -> Iterator[Delivery]:
-    """Yield commits of one block with one batch each, for ever."""
+    """Yield commits of one block with one batch each, and accept it at once, for ever."""
     previous = bytes(32)
     for index in count(1):
         serials = range((index - 1) * UPDATES, index * UPDATES)
         digest = sha256(previous)
+        block = make_block(index, [record(genesis, serial) for serial in serials])
+        batch = block.batches[0]
+        accepted = Verdict(
+            Ref(index, 0, digest), batch, 0, tuple(range(UPDATES)), Judgement.ACCEPT, 1
+        )
         yield Delivery(
             index=index,
             previous_digest=previous,
             digest=digest,
             leader=Ref(index, 0, digest),
             clock_ms=1_700_000_000_000 + 50 * index,
-            blocks=(make_block(index, [record(genesis, serial) for serial in serials]),),
+            blocks=(block,),
+            verdicts=(accepted,),
+            finality_digest=digest,
         )
         previous = digest
 

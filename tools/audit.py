@@ -199,11 +199,17 @@ class Audit:
         for entry in map(load, self.log):
             if "updateId" in entry:
                 owner, role = entry["contributor"], entry["kind"].replace("delta", "contributor")
-                facts = {(owner, entry["seq"]), (owner, entry["payload"])}
-                need(not once & facts, "seq and payload count once for each contributor")
-                need(role in self.people[owner]["roles"], "an update is of an enrolled key")
-                once |= facts
-                self.updates[entry["updateId"]] = entry
+                number, payload, taint = (
+                    (owner, entry["seq"]),
+                    (owner, entry["payload"]),
+                    entry["taint"],
+                )
+                need(number not in once, "a seq counts once for each contributor")
+                need(payload not in once or "REPLAY_PAYLOAD" in taint, "a payload counts once")
+                enrolled = role in self.people[owner]["roles"]
+                need(enrolled or "KEY_ROLE" in taint, "an update is of an enrolled key")
+                once |= {number, payload}
+                self.updates |= {} if taint else {entry["updateId"]: entry}
             elif entry["kind"] == "cut":
                 made[entry["task"], entry["version"]] = self._next(entry)
             elif entry["kind"] == "version":

@@ -18,6 +18,8 @@ class SeawallError(Exception):
         *,
         field: str | None = None,
         offset: int | None = None,
+        line: int | None = None,
+        column: int | None = None,
     ) -> None:
         """Keep the facts.
 
@@ -26,6 +28,8 @@ class SeawallError(Exception):
             hint: one sentence that says what is expected or what to do next.
             field: dotted path of the offending field, when there is one.
             offset: byte offset of the fault inside the input, when it is known.
+            line: line in a text file that people write, from 1, when it is known.
+            column: column in that line, from 1.
 
         """
         super().__init__(code, hint, field, offset)
@@ -33,6 +37,8 @@ class SeawallError(Exception):
         self.hint = hint
         self.field = field
         self.offset = offset
+        self.line = line
+        self.column = column
 
     def __str__(self) -> str:
         """Return one line: code, place, hint."""
@@ -41,6 +47,8 @@ class SeawallError(Exception):
             place += f" in {self.field}"
         if self.offset is not None:
             place += f" at byte {self.offset}"
+        if self.line is not None:
+            place += f" at line {self.line}, column {self.column}"
         return f"{self.code}{place}: {self.hint}"
 
 

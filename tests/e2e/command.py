@@ -43,6 +43,13 @@ def answer(
     return document
 
 
+def audit(directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run the auditor, which must not find Seawall on its path."""
+    command = [sys.executable, str(ROOT / "tools" / "audit.py"), str(directory)]
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=clean)
+
+
 def serving(directory: Path) -> list[int]:
     """Return the processes that have anything to do with a directory."""
     found = []

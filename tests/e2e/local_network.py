@@ -1,16 +1,16 @@
 """A local network of site processes under a test, with contributors that never rest."""
 
 import asyncio
-import json
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from bench.faults.judging import Findings, judge
 from seawall.client import AsyncClient, Chain, Limits
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import OperationalError
@@ -31,6 +31,10 @@ CONTRIBUTORS = 4
 COLUMNS = 64
 LOOK_SECONDS = 0.2
 SETTLE_SECONDS_MAX = 60.0
+CUT_MS = 200
+BASE_SECONDS_MAX = 2 * SETTLE_SECONDS_MAX
+"""For how long a base can be trained from: an update waits while its site is down, and versions
+of the others go on. One that is refused for its age would say nothing about crashes."""
 
 PACE = ConsensusParameters(round_delay_ms_min=30, round_delay_ms_idle=200)
 PATIENCE = Limits(rpc_seconds=2.0, received_seconds=2.0, committed_seconds=4.0)
@@ -47,6 +51,8 @@ class LocalNetwork:
     acknowledged: list[str] = field(default_factory=list)
     views: tuple[SiteView, ...] = ()
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    heads: dict[tuple[int, str], None] = field(default_factory=dict)
+    """Every tree head that any site ever named: size, then root."""
 
     @property
     def names(self) -> list[str]:
@@ -66,6 +72,9 @@ class LocalNetwork:
     async def look(self) -> tuple[SiteView, ...]:
         """Look at the sites once."""
         self.views = await self.observer.look()
+        for view in self.views:
+            if view.up and view.tree_size:
+                self.heads[view.tree_size, view.root] = None
         return self.views
 
     async def level(self) -> None:
@@ -89,14 +98,22 @@ class LocalNetwork:
 
 
 @asynccontextmanager
-async def running(path: Path, *, sites: int = 4) -> AsyncIterator[LocalNetwork]:
+async def running(
+    path: Path, *, sites: int = 4, consensus: ConsensusParameters = PACE
+) -> AsyncIterator[LocalNetwork]:
     """Make and run a network; every process has ended when this ends."""
     plan = NetworkPlan(
         sites=sites,
         chain="test",
         contributors=CONTRIBUTORS,
-        tasks=(wide_task(columns=COLUMNS, interval_ms=200),),
-        consensus=PACE,
+        tasks=(
+            wide_task(
+                columns=COLUMNS,
+                interval_ms=CUT_MS,
+                staleness_max=round(BASE_SECONDS_MAX * 1000 / CUT_MS),
+            ),
+        ),
+        consensus=consensus,
     )
     made = make_network(path, plan)
     async with AsyncExitStack() as stack:
@@ -154,27 +171,18 @@ async def _contribute(network: LocalNetwork, index: int, seed: int, stop: asynci
             network.news.set()
 
 
-def missing(network: LocalNetwork, ledgers: Mapping[str, Exported]) -> dict[str, list[str]]:
-    """Return, for each site, the acknowledged updates that its ledger does not have."""
-    found = {}
-    for name, ledger in ledgers.items():
-        held = {spec["updateId"] for spec in specs(ledger.entries, "update")}
-        found[name] = [one for one in network.acknowledged if one not in held]
-    return {name: lost for name, lost in found.items() if lost}
-
-
-def forked(ledgers: Mapping[str, Exported]) -> list[str]:
-    """Return the sites whose entries differ from those of the longest ledger."""
-    longest = max((ledger.entries for ledger in ledgers.values()), key=len)
-    return [
-        name for name, ledger in ledgers.items() if ledger.entries != longest[: len(ledger.entries)]
-    ]
-
-
-def specs(entries: Sequence[bytes], kind: str) -> list[dict[str, str]]:
-    """Return the specs of all entries of a kind."""
-    parsed = [json.loads(entry) for entry in entries]
-    return [entry["spec"] for entry in parsed if entry["kind"] == kind]
+async def findings(network: LocalNetwork, acknowledged: Iterable[str]) -> Findings:
+    """Return what is wrong with the ledgers, once all sites are level."""
+    await network.level()
+    ledgers = await network.export()
+    return await judge(
+        network.observer,
+        network.chain.data,
+        dict(enumerate(network.names)),
+        acknowledged,
+        ledgers,
+        network.heads,
+    )
 
 
 def choices(seed: int) -> random.Random:

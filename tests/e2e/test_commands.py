@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from seawall.testbed.learning.model import SHAPES
 from tests.e2e.command import answer, seawall, serving
+from tests.simulation.recompute import Recomputation, to_ref
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,13 @@ def test_a_submitted_update_has_a_receipt_that_verifies_offline(
     assert document["valid"] is True
     assert document["update"] == submitted["update"]
     assert str(document["contributor"]).startswith("contributor-03")
+
+
+def test_a_submitted_update_is_final_before_it_is_committed(submitted: dict[str, object]) -> None:
+    final, committed = submitted["final_seconds"], submitted["committed_seconds"]
+    assert isinstance(final, float)
+    assert isinstance(committed, float)
+    assert 0 < final <= committed
 
 
 def test_a_changed_receipt_is_refused_with_its_code(
@@ -108,6 +116,37 @@ def test_ledgers_are_exported_and_equal(home: Path, submitted: dict[str, object]
 def test_logs_are_lines_of_json(home: Path) -> None:
     lines = seawall("logs", "site-0", "--dir", home, "--json").stdout.splitlines()
     assert {json.loads(line)["site"] for line in lines} == {"site-0"}
+
+
+def test_a_site_exports_a_trace_that_others_can_recompute(
+    home: Path, submitted: dict[str, object]
+) -> None:
+    file = home / "trace.json"
+    document = answer("logs", "site-1", "--dir", home, "--trace", file)
+    trace = json.loads(file.read_bytes())
+    expected = trace["expected"]
+    assert document == {"blocks": len(trace["events"]), "commits": len(expected["commits"])}
+    found = Recomputation(trace)
+    assert found.commits == expected["commits"]
+    assert found.fast_path.verdicts == expected["verdicts"]
+    final = {
+        (to_ref(one["block"]), one["index"]): (one["event"], one["round"])
+        for one in expected["final"]
+    }
+    assert found.fast_path.final == final
+    carried = [
+        update[2]
+        for event in trace["events"]
+        for batch in event["block"]["batches"]
+        for update in batch
+    ]
+    assert submitted["update"] in carried
+    assert [one["verdict"] for one in expected["verdicts"]] == ["ACCEPT"]
+
+
+def test_a_trace_is_of_one_site(home: Path) -> None:
+    done = seawall("logs", "--dir", home, "--trace", home / "trace.json", code=2)
+    assert "SITE_UNKNOWN" in done.stderr
 
 
 def test_a_second_supervisor_is_refused(home: Path) -> None:

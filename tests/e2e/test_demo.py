@@ -1,6 +1,5 @@
 """The demo's short form holds, its auditor notices every change, and nothing outlives it."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,9 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.command import answer, environment, serving
+from tests.e2e.command import answer, audit, environment, serving
 from tests.e2e.local_network import LONG
-from tests.tidy.checkout import ROOT
 
 SEED = 4
 END_SECONDS_MAX = 30.0
@@ -29,13 +27,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert document["spec"]["holds"] is True
     assert serving(directory) == []
     return directory
-
-
-def audit(directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run the auditor, which must not find Seawall on its path."""
-    command = [sys.executable, str(ROOT / "tools" / "audit.py"), str(directory)]
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=clean)
 
 
 def test_every_expectation_is_in_the_table_and_holds(demo: Path) -> None:

@@ -49,10 +49,12 @@ from seawall.formats.slsa import Provenance
 from tests.cases.authors import SMALL, Author
 from tests.fuzz.codec_targets import join_records
 from tests.fuzz.peer_targets import COMMITTEE, PLACEHOLDER, join
+from tests.fuzz.step_seeds import all_programs
 from tests.fuzz.targets import TARGETS
 from tests.unit.consensus.cluster import Cluster, make_batch, make_record
 from tests.unit.consensus.dag.drawing import genesis as genesis_refs
 from tests.unit.formats import log_fixture
+from tests.unit.formats.test_genesis import ASYNCHRONOUS
 from tests.unit.formats.test_receipt import world
 from tests.unit.ledger.chain import make_genesis
 
@@ -75,6 +77,9 @@ def all_seeds() -> Iterator[Seed]:
     yield from _codec(run)
     yield from _journal(run)
     yield from _peers(run)
+    for name, program in all_programs():
+        yield "step_sync", name, program
+        yield "step_async", name, b"\xff" + program
     yield from _json()
     yield from _statements()
     yield from _tensors()
@@ -276,6 +281,7 @@ def _log() -> Iterator[Seed]:
     yield "tile_path", "partial", b"tile/entries/000.p/8"
     yield "tile_bundle", "two", b"\x01\x00\x01a\x00\x02bc"
     yield "genesis", "small", genesis.encode(make_genesis(2))
+    yield "genesis", "coin", genesis.encode(ASYNCHRONOUS)
     made = world()
     for place, leaf in enumerate(made.leaves[:8]):
         yield "entry", f"{place}-{entry.kind_of(leaf)}", leaf

@@ -6,6 +6,7 @@ from typing import Final
 from tests.fuzz import codec_targets as codec
 from tests.fuzz import format_targets as formats
 from tests.fuzz import peer_targets as peers
+from tests.fuzz import step_targets as steps
 from tests.fuzz.properties import Target
 
 TARGETS: Final[Mapping[str, Target]] = {
@@ -20,6 +21,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "batch": peers.batch,
     "commit_vote": peers.commit_vote,
     "peer_messages": peers.peer_messages,
+    "step_sync": steps.step_sync,
+    "step_async": steps.step_async,
     "strict_json": formats.strict_json,
     "canonical_json": formats.canonical_json,
     "submission": formats.submission_payload,

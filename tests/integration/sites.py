@@ -10,11 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from seawall.config import SiteConfig
+from seawall.crypto.coin import deal
 from seawall.crypto.signing import SigningKey
 from seawall.domain.genesis import Contributor, Genesis, GenesisSite, Task
-from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.domain.parameters import ASYNC, AdmissionParameters, ConsensusParameters
 from seawall.formats import genesis as genesis_format
+from seawall.formats.genesis_consensus import coin_threshold
 from seawall.runtime.certificates import make_certificate
+from seawall.runtime.coin_key import write_coin_secret
 from seawall.runtime.keys import CONSENSUS_KEY, COSIGNER_KEY, LOG_KEY, write_site_secrets
 
 PORTS_FROM = 20_000
@@ -143,6 +146,11 @@ def make_sites(
         tasks=tasks,
         contributors=contributors,
     )
+    if consensus.protocol == ASYNC:
+        coin, secrets = deal(seed("coin"), coin_threshold(count), count)
+        for index, secret in enumerate(secrets):
+            write_coin_secret(directory / f"site-{index}" / "keys", secret)
+        genesis = replace(genesis, coin=coin)
     data = genesis_format.encode(genesis)
     (directory / "genesis.json").write_bytes(data)
     return TestSites(

@@ -53,7 +53,7 @@ class Attack:
         self.delay = Steered()
         self.answers = Onlooker(BelowGc)
         self.plan = Plan(
-            seed=1, parameters=SHALLOW, hostile=(ATTACKER,), delay=self.delay, sync_us=0
+            seed=1, parameters=SHALLOW, hostile={ATTACKER: ()}, delay=self.delay, sync_us=0
         )
         parts = replace(honest_machinery(engine), hostile=self._build)
         self.world = World(self.plan, parts, checkers=(*all_checkers(), self.answers))

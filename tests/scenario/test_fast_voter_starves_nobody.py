@@ -33,7 +33,7 @@ def starving(engine: str, plan: Plan) -> Machinery:
 
 @pytest.mark.parametrize("size", [4, 5, 6, 7])
 def test_a_fast_byzantine_voter_does_not_starve_leaders(engine: str, size: int) -> None:
-    plan = Plan(seed=1, stakes=(1,) * size, hostile=(size - 1,), commits=100, delay=FixedDelay())
+    plan = Plan(seed=1, stakes=(1,) * size, hostile={size - 1: ()}, commits=100, delay=FixedDelay())
     world = play(plan, engine, starving(engine, plan))
     commits = world.seats[0].ledger.commits
     rounds = commits[-1].leader.round

@@ -8,7 +8,7 @@ from tests.scenario.staging import heights, play
 
 def test_forged_blocks_cost_the_forger_its_links_and_change_nothing(engine: str) -> None:
     honest = honest_machinery(engine)
-    plan = Plan(seed=1, hostile=(3,), commits=60, passing=Passing.ALWAYS)
+    plan = Plan(seed=1, hostile={3: ()}, commits=60, passing=Passing.ALWAYS)
     world = play(plan, engine, replace(honest, hostile=forger(honest.engine)))
     assert world.passage.refused > 20
     assert min(heights(world)[:3]) >= 60

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from seawall.sim.plan import Passing, Plan
 from seawall.sim.profiles import plan_of
 from tests.scenario.staging import stage
+from tests.unit.testbed.experiment.small import TEXT
 
 SERVICES = Path(__file__).parents[2] / "services"
 
@@ -30,6 +32,18 @@ def test_two_processes_with_different_hash_seeds_write_equal_transcripts(
     assert first == replay(profile, seed, "4242", tmp_path)
     assert first.count(b"\n") > 1000
     assert first != replay(profile, seed + 1, "1", tmp_path)
+
+
+def test_an_experiment_says_the_same_under_different_hash_seeds(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(TEXT + "  faults:\n    - {partition: {shape: one}}\n")
+    answers = []
+    for hash_seed in ("1", "4242"):
+        command = [sys.executable, "-m", "seawall.cli.main", "sim", str(file), "--json"]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(SERVICES)}
+        answers.append(subprocess.run(command, check=False, env=environment, capture_output=True))
+    assert answers[0].stdout == answers[1].stdout
+    assert json.loads(answers[0].stdout)["status"]["verdict"] == "PASS"
 
 
 def test_how_blocks_pass_changes_nothing_but_the_cost() -> None:

@@ -4,14 +4,32 @@ from pathlib import Path
 
 import pytest
 
+from seawall.consensus.byzantine.table import Script
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim import rerun as module
 from seawall.sim.byzantine import forger
-from seawall.sim.checking import InvariantError
-from seawall.sim.disk import CrashPoint
+from seawall.sim.checking import Checker, InvariantError
+from seawall.sim.disk import CrashPoint, DiskHealth
 from seawall.sim.machinery import FACTORIES, honest_machinery
-from seawall.sim.network import SECOND_US, FixedDelay, Loss, ZoneDelay
-from seawall.sim.plan import Crash, LossChange, Partition, Passing, Plan, Sight
+from seawall.sim.network import SECOND_US, FixedDelay, Loss, Quality, ZoneDelay
+from seawall.sim.plan import (
+    Aim,
+    ByRound,
+    ClockChange,
+    Conflict,
+    Crash,
+    DiskChange,
+    Flaw,
+    LinksChange,
+    Load,
+    LossChange,
+    Partition,
+    Passing,
+    Plan,
+    ScriptChange,
+    Sight,
+    Start,
+)
 from seawall.sim.profiles import PROFILES, plan_of
 from seawall.sim.replay import main, repeat
 from seawall.sim.rerun import Rerun, decode, encode
@@ -83,16 +101,29 @@ def test_every_part_of_a_run_survives_being_written_down() -> None:
         delay=ZoneDelay(median_us={"eu>us": 7}),
         loss=Loss(reset=0.5),
         twins=(1,),
-        hostile=(2,),
+        hostile={2: (Script(behaviour="delay", rounds=3),)},
         faults=(
             Crash(at_us=1, seat=0, point=CrashPoint.AFTER_SEND, sends=2, own_block=True),
             Partition(at_us=2, groups=((0, 1), (2,))),
             Sight(at_us=3, blind=((0, 1),)),
             LossChange(at_us=4, loss=Loss(retransmit=0.25)),
+            LinksChange(
+                at_us=5,
+                cut=((0, 1),),
+                stalled=((1, 0),),
+                flaws=(Flaw(source=0, target=2, quality=Quality(add_us=1, loss=0.5)),),
+            ),
+            DiskChange(at_us=6, seat=1, health=DiskHealth(lying=True)),
+            ClockChange(at_us=7, seat=1, offset_ms=-3, drift_ppm=9),
+            ScriptChange(at_us=8, seat=1, scripts=(Script(behaviour="censor", peers=(0,)),)),
         ),
         passing=Passing.ALWAYS,
+        zones=("a", "b", "a"),
+        scripted=(1,),
+        load=Load(updates_per_second=9.5, until_us=7, conflict=Conflict.REPLAY),
     )
-    rerun = Rerun(plan=plan, moves=(Crash(at_us=9, seat=1, wipe=True),), until_us=10)
+    moves = (Crash(at_us=9, seat=1, wipe=True, torn=False), Start(at_us=9, seat=1, copy_of=0))
+    rerun = Rerun(plan=plan, moves=moves, until_us=10, finished=True)
     assert decode(encode(rerun)) == rerun
 
 
@@ -106,6 +137,19 @@ def test_what_is_no_plan_is_refused(text: str) -> None:
         main(["--plan", text])
 
 
+@pytest.mark.parametrize(
+    "adversary",
+    [
+        None,
+        Aim(bound_us=3, until_us=4),
+        ByRound(rounds=(((0, 1), (2, 3)), ((0,), (1, 2, 3))), until_us=9),
+    ],
+)
+def test_an_adversary_survives_being_written_down(adversary: Aim | ByRound | None) -> None:
+    rerun = Rerun(plan=Plan(seed=1, adversary=adversary))
+    assert decode(encode(rerun)) == rerun
+
+
 def drive(world: World) -> None:
     """Do something by hand."""
     world.advance(SECOND_US)
@@ -115,6 +159,25 @@ def drive(world: World) -> None:
     world.start(1)
     world.apply(Partition(at_us=0))
     world.advance(3 * SECOND_US)
+
+
+class Strict(Checker):
+    """Is never content with a run as a whole."""
+
+    def on_end(self, world: World) -> None:
+        """Find it broken."""
+        raise world.violation("I0", "made up")
+
+
+def test_a_run_that_was_judged_as_a_whole_is_judged_so_again() -> None:
+    world = World(Plan(seed=5), honest_machinery("sync"), checkers=(Strict(),))
+    world.advance(SECOND_US)
+    with pytest.raises(InvariantError) as caught:
+        world.finish()
+    rerun = decode(arguments_of(caught.value.replay)[-1])
+    assert (rerun.finished, rerun.until_us) == (True, SECOND_US)
+    with pytest.raises(InvariantError):
+        repeat(World(rerun.plan, honest_machinery("sync"), checkers=(Strict(),)), rerun)
 
 
 def test_moves_by_hand_are_part_of_what_is_run_again() -> None:

@@ -4,12 +4,13 @@ A fault whose runner has died ends when its lease runs out; nothing outside is n
 Time is an argument; `service` supplies it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from seawall.errors import LocalError, PeerError
 from seawall.runtime.crash import ArmedCrashPoints
+from seawall.runtime.cuts import Direction, LinkCuts
 
 FAULTS_MAX: Final = 64
 LEASE_SECONDS_MAX: Final = 300
@@ -27,10 +28,23 @@ class CrashFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFault:
+    """Cut the links of this site's replica with others, in these directions."""
+
+    id: str
+    peers: tuple[int, ...]
+    directions: tuple[Direction, ...]
+    seed: int = 0
+
+
+Fault: TypeAlias = CrashFault | PartitionFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A fault became active, or ended for a reason: `reverted` or `lease`."""
 
-    fault: CrashFault
+    fault: Fault
     active: bool
     reason: str = ""
 
@@ -38,21 +52,34 @@ class Change:
 class FaultPlane:
     """Active faults by id, in the order in which they were applied."""
 
-    def __init__(self, crash_points: ArmedCrashPoints, notify: Callable[[Change], None]) -> None:
-        """Act on these crash points; `notify` hears of each change."""
+    def __init__(
+        self,
+        crash_points: ArmedCrashPoints,
+        notify: Callable[[Change], None],
+        *,
+        cuts: LinkCuts | None = None,
+        peers: Sequence[int] = (),
+    ) -> None:
+        """Act on these crash points, and on links with these peers where `cuts` is given.
+
+        `notify` hears of each change.
+        """
         self._crash_points = crash_points
         self._notify = notify
-        self._active: dict[str, tuple[CrashFault, int]] = {}
+        self._cuts = cuts
+        self._peers = tuple(peers)
+        self._active: dict[str, tuple[Fault, int]] = {}
 
     def __contains__(self, fault_id: str) -> bool:
         return fault_id in self._active
 
-    def apply(self, fault: CrashFault, lease_seconds: int, now_us: int) -> None:
+    def apply(self, fault: Fault, lease_seconds: int, now_us: int) -> None:
         """Inject a fault.
 
         Raises:
             PeerError: FAULT_ID when it is active already, empty or too long; FAULT_LEASE,
-                FAULT_POINT, FAULT_COUNT.
+                FAULT_POINT, FAULT_PEERS, FAULT_DIRECTION, FAULT_COUNT; FAULT_KIND for a
+                partition in a process without a replica.
 
         """
         if not 0 < len(fault.id) <= ID_CHARACTERS_MAX or fault.id in self._active:
@@ -61,10 +88,11 @@ class FaultPlane:
         if len(self._active) >= FAULTS_MAX:
             raise PeerError("FAULT_COUNT", f"revert some: at most {FAULTS_MAX}", field="fault")
         until_us = _lease_end(lease_seconds, now_us)
-        try:
-            self._crash_points.arm(fault.point, fault.skip_count)
-        except LocalError as refused:
-            raise PeerError("FAULT_POINT", refused.hint, field="fault.crash.point") from None
+        match fault:
+            case CrashFault():
+                self._arm(fault)
+            case PartitionFault():
+                self._cut(fault)
         self._active[fault.id] = (fault, until_us)
         self._notify(Change(fault=fault, active=True))
 
@@ -83,19 +111,44 @@ class FaultPlane:
         for fault in over:
             self._end(fault, "lease")
 
-    def active(self) -> tuple[tuple[CrashFault, int], ...]:
+    def active(self) -> tuple[tuple[Fault, int], ...]:
         """Return the active faults, each with the end of its lease in microseconds."""
         return tuple(self._active.values())
 
-    def _find(self, fault_id: str) -> CrashFault:
+    def _arm(self, fault: CrashFault) -> None:
+        try:
+            self._crash_points.arm(fault.point, fault.skip_count)
+        except LocalError as refused:
+            raise PeerError("FAULT_POINT", refused.hint, field="fault.crash.point") from None
+
+    def _cut(self, fault: PartitionFault) -> None:
+        if self._cuts is None:
+            hint = "this process runs no replica: ask the one that does"
+            raise PeerError("FAULT_KIND", hint, field="fault.kind")
+        distinct = len(dict.fromkeys(fault.peers)) == len(fault.peers)
+        if not fault.peers or not distinct or any(one not in self._peers for one in fault.peers):
+            hint = "name other sites by their index, each once"
+            raise PeerError("FAULT_PEERS", hint, field="fault.partition.peers")
+        if not fault.directions:
+            hint = "choose both, inbound or outbound"
+            raise PeerError("FAULT_DIRECTION", hint, field="fault.partition.direction")
+        self._cuts.cut(fault.peers, fault.directions)
+
+    def _find(self, fault_id: str) -> Fault:
         if fault_id not in self._active:
             raise PeerError("FAULT_ID", "no such fault is active", field="id")
         return self._active[fault_id][0]
 
-    def _end(self, fault: CrashFault, reason: str) -> None:
+    def _end(self, fault: Fault, reason: str) -> None:
         del self._active[fault.id]
-        if all(other.point != fault.point for other, _ in self._active.values()):
-            self._crash_points.disarm(fault.point)
+        match fault:
+            case CrashFault(point=point):
+                others = [one for one, _ in self._active.values() if isinstance(one, CrashFault)]
+                if all(other.point != point for other in others):
+                    self._crash_points.disarm(point)
+            case PartitionFault():
+                assert self._cuts is not None, "it was cut through these"
+                self._cuts.mend(fault.peers, fault.directions)
         self._notify(Change(fault=fault, active=False, reason=reason))
 
 

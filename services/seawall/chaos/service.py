@@ -6,7 +6,7 @@ from typing import Final
 import grpc.aio
 
 from seawall.chaos.config import ChaosSettings
-from seawall.chaos.plane import Change, FaultPlane
+from seawall.chaos.plane import Change, CrashFault, FaultPlane
 from seawall.chaos.servicer import FaultPlaneServicer
 from seawall.errors import LocalError
 from seawall.runtime.crash import ArmedCrashPoints
@@ -22,11 +22,17 @@ class ChaosService:
     name = CHAOS
 
     def __init__(self, context: Context, crash_points: ArmedCrashPoints) -> None:
-        """Act on the crash points of this process."""
+        """Act on the crash points of this process, and on the links of its replica."""
         self._context = context
         self._metrics = ChaosMetrics(context.registry)
         self._servicer = FaultPlaneServicer(context.clock)
-        self._plane = FaultPlane(crash_points, self._changed)
+        everyone = range(context.committee.size)
+        self._plane = FaultPlane(
+            crash_points,
+            self._changed,
+            cuts=context.cuts,
+            peers=[peer for peer in everyone if peer != context.site],
+        )
         self._servicer.attach(self._plane)
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -45,10 +51,11 @@ class ChaosService:
 
     def _changed(self, change: Change) -> None:
         step = 1 if change.active else -1
-        self._metrics.fault_active.labels(fault="crash").inc(step)
+        kind = "crash" if isinstance(change.fault, CrashFault) else "partition"
+        self._metrics.fault_active.labels(fault=kind).inc(step)
         if change.active:
             injected = self._metrics.injections
-            injected.labels(fault="crash", actuator="process", outcome="applied").inc()
+            injected.labels(fault=kind, actuator="process", outcome="applied").inc()
         else:
             self._metrics.rollbacks.labels(cause=change.reason).inc()
         self._context.log.warning(

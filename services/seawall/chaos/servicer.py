@@ -8,12 +8,18 @@ import grpc
 import grpc.aio
 
 from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc
-from seawall.chaos.plane import Change, CrashFault, FaultPlane
+from seawall.chaos.plane import Change, CrashFault, Fault, FaultPlane, PartitionFault
 from seawall.errors import PeerError
 from seawall.runtime import status
+from seawall.runtime.cuts import Direction
 from seawall.runtime.service import Clock
 
 WATCHERS_MAX: Final = 16
+_DIRECTIONS: Final = {
+    fault_plane_pb2.PARTITION_DIRECTION_BOTH: (Direction.INBOUND, Direction.OUTBOUND),
+    fault_plane_pb2.PARTITION_DIRECTION_INBOUND: (Direction.INBOUND,),
+    fault_plane_pb2.PARTITION_DIRECTION_OUTBOUND: (Direction.OUTBOUND,),
+}
 _ENDS: Final = {
     "lease": PeerError("FAULT_LEASE_OVER", "renew a lease before it runs out"),
 }
@@ -59,15 +65,10 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
     ) -> fault_plane_pb2.ApplyResponse:
         """Inject a fault."""
         spec = request.fault
-        if spec.WhichOneof("kind") != "crash":
+        fault = _fault(spec)
+        if fault is None:
             hint = "choose a kind that this version knows"
             await status.abort(context, PeerError("FAULT_KIND", hint, field="fault.kind"))
-        fault = CrashFault(
-            id=spec.id,
-            point=spec.crash.point,
-            skip_count=spec.crash.skip_count,
-            seed=spec.seed,
-        )
         exists = spec.id in self._faults
         try:
             self._faults.apply(fault, spec.lease_seconds, self._clock.elapsed_us())
@@ -132,10 +133,34 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
                 self._watchers.remove(queue)
 
 
-def _spec(fault: CrashFault, lease_seconds: int = 0) -> fault_plane_pb2.FaultSpec:
-    return fault_plane_pb2.FaultSpec(
-        id=fault.id,
-        lease_seconds=lease_seconds,
-        seed=fault.seed,
-        crash=fault_plane_pb2.CrashFault(point=fault.point, skip_count=fault.skip_count),
-    )
+def _fault(spec: fault_plane_pb2.FaultSpec) -> Fault | None:
+    """Return the fault in a message, None when it is of an unknown kind."""
+    match spec.WhichOneof("kind"):
+        case "crash":
+            crash = spec.crash
+            return CrashFault(
+                id=spec.id, point=crash.point, skip_count=crash.skip_count, seed=spec.seed
+            )
+        case "partition":
+            partition = spec.partition
+            return PartitionFault(
+                id=spec.id,
+                peers=tuple(partition.peers),
+                directions=_DIRECTIONS.get(partition.direction, ()),
+                seed=spec.seed,
+            )
+        case _:
+            return None
+
+
+def _spec(fault: Fault, lease_seconds: int = 0) -> fault_plane_pb2.FaultSpec:
+    spec = fault_plane_pb2.FaultSpec(id=fault.id, lease_seconds=lease_seconds, seed=fault.seed)
+    match fault:
+        case CrashFault():
+            spec.crash.point, spec.crash.skip_count = fault.point, fault.skip_count
+        case PartitionFault():
+            spec.partition.peers.extend(fault.peers)
+            (spec.partition.direction,) = [
+                code for code, ways in _DIRECTIONS.items() if ways == fault.directions
+            ]
+    return spec

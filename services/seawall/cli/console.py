@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def print_error(fault: SeawallError, *, json: bool) -> None:
                     "code": fault.code,
                     "field": fault.field,
                     "offset": fault.offset,
+                    **({} if fault.line is None else {"line": fault.line, "column": fault.column}),
                     "hint": fault.hint,
                 }
             }
@@ -103,3 +104,67 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="directory of the local network (default: %(default)s)",
     )
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads an option's whole number within these bounds."""
+
+    def read(text: str) -> int:
+        value = int(text) if text.isdecimal() else least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}, not {text}")
+        return value
+
+    return read
+
+
+def add_sizes(parser: argparse.ArgumentParser, default: str, least: int, most: int) -> None:
+    """Add the option that names committee sizes."""
+    one = number(least, most)
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [one(part) for part in text.split(",")],
+        default=default,
+        metavar="N,N",
+        help="numbers of sites (default: %(default)s)",
+    )
+
+
+def add_protocols(parser: argparse.ArgumentParser, known: Mapping[str, int]) -> None:
+    """Add the option that names protocols."""
+    names = ",".join(known)
+
+    def read(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"some of {names}, not {name}")
+        return found
+
+    parser.add_argument(
+        "--protocols",
+        type=read,
+        default=names,
+        metavar="P,P",
+        help="sync, or async with a wave length of 4 or 5 (default: %(default)s)",
+    )
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a page to write."""
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page with plots")
+
+
+def write_report(path: Path, page: str) -> None:
+    """Write a page, and the folders above it.
+
+    Raises:
+        OperationalError: CLI_FILE when it cannot be written.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as fault:
+        hint = f"cannot write {path}: {fault.strerror}"
+        raise OperationalError("CLI_FILE", hint, field="--report") from fault

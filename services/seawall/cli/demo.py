@@ -10,8 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
+
 from seawall.cli import console
 from seawall.cli.console import Exit
+from seawall.domain.parameters import ASYNC, SYNC
 from seawall.testbed.demo import outcomes
 from seawall.testbed.demo.figures import curve
 from seawall.testbed.demo.runner import Result, run_demo
@@ -32,6 +35,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="where everything is written (default: %(default)s)",
     )
+    parser.add_argument(
+        "--protocol", choices=(ASYNC, SYNC), default=SYNC, help="of the sites (default: sync)"
+    )
     parser.add_argument("--study", action="store_true", help="compare rules in simulated time")
 
 
@@ -39,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo or the study."""
     if arguments.study:
         return _study(arguments)
-    settings = (short if arguments.short else full)(arguments.seed)
+    planned = (short if arguments.short else full)(arguments.seed)
+    settings = msgspec.structs.replace(planned, protocol=arguments.protocol)
     result = asyncio.run(_run(arguments, settings))
     paths = write_report(result, arguments.dir)
     lines = [*_summary(result), "", *[f"{name:<8} {path}" for name, path in paths.items()]]

@@ -1,4 +1,7 @@
-"""Show what sites have logged, in the order of time; `--json` prints the lines as they are."""
+"""Show what sites have logged, in the order of time; `--json` prints the lines as they are.
+
+With `--trace` what one site accepted and concluded, for checking outside.
+"""
 
 import argparse
 import json
@@ -7,8 +10,10 @@ from pathlib import Path
 
 from seawall.cli import console
 from seawall.cli.console import Exit
+from seawall.domain.genesis import Genesis
 from seawall.errors import LocalError
 from seawall.testbed.directory import NetworkDirectory
+from seawall.testbed.site_trace import read_site
 
 TAIL_BYTES_MAX = 4 << 20
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -20,16 +25,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sites", nargs="*", metavar="SITE", help="names; all when none is given")
     parser.add_argument("--lines", type=int, default=100, help="newest lines (default: 100)")
     parser.add_argument("--level", choices=LEVELS, default="debug", help="least level to show")
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write what one site accepted and concluded"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the newest lines of the sites' logs."""
     directory = NetworkDirectory(arguments.dir)
-    genesis, _ = console.read_genesis(directory.genesis)
+    genesis, origin = console.read_genesis(directory.genesis)
     known = [site.name for site in genesis.sites]
     unknown = [name for name in arguments.sites if name not in known]
     if unknown:
         raise LocalError("SITE_UNKNOWN", f"choose among {', '.join(known)}", field="SITE")
+    if arguments.trace is not None:
+        return write_trace(arguments, directory, genesis, origin)
     least = LEVELS.index(arguments.level)
     events = [
         event
@@ -40,6 +50,24 @@ def run(arguments: argparse.Namespace) -> int:
     events.sort(key=lambda event: str(event.get("time", "")))
     for event in events[-arguments.lines :]:
         print(json.dumps(event) if arguments.json else line_of(event))
+    return Exit.OK
+
+
+def write_trace(
+    arguments: argparse.Namespace, directory: NetworkDirectory, genesis: Genesis, origin: str
+) -> int:
+    """Write the trace of one site, from its data directory; the site may run."""
+    if len(arguments.sites) != 1:
+        raise LocalError("SITE_UNKNOWN", "name the one site whose trace you want", field="SITE")
+    (name,) = arguments.sites
+    index = [site.name for site in genesis.sites].index(name)
+    data = directory.data(name) / "consensus"
+    traced = read_site(data, index, genesis.committee(origin), genesis.consensus)
+    arguments.trace.write_bytes(traced.json())
+    document = {"blocks": len(traced.blocks), "commits": len(traced.commits)}
+    blocks, commits = document["blocks"], document["commits"]
+    lines = [f"{arguments.trace}: {blocks} blocks, {commits} commits of {name}"]
+    console.emit(arguments, document, lines)
     return Exit.OK
 
 

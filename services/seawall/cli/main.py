@@ -1,7 +1,8 @@
 """The `seawall` command: finds the module of a subcommand, runs it, and turns errors into codes.
 
-A subcommand is one module with `declare(parser)` and `run(arguments) -> int`. Only the module of
-the command that runs is imported, so `seawall verify` works in the plain install.
+A subcommand is one module with `declare(parser)` and `run(arguments) -> int`; one of two words,
+`sim bench`, is the module `sim_bench`. Only the module of the command that runs is imported, so
+`seawall verify` works in the plain install.
 """
 
 import argparse
@@ -31,6 +32,9 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "verify": "check a receipt offline",
         "ledger": "write a site's ledger to a file",
         "demo": "four sites, 20 contributors, real data, under attack",
+        "sim": "run an experiment in virtual time, and judge it",
+        "sim bench": "what consensus costs when all is well, in virtual time",
+        "sim stress": "what faults cost at saturation, in virtual time",
         "version": "print the version",
     }
 )
@@ -67,7 +71,7 @@ def main(
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return Exit.OK if words else Exit.USAGE
-    name, rest = words[0], words[1:]
+    name, rest = _command(words)
     if name == "--version":
         name = "version"
     if name not in COMMANDS:
@@ -76,10 +80,16 @@ def main(
     # gRPC reads it when it is imported; what it would say of closed ports is said by our errors.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        module = cast("Command", find(f"seawall.cli.{name}"))
+        module = cast("Command", find(f"seawall.cli.{name.replace(' ', '_')}"))
     except ModuleNotFoundError as fault:
         return _fail(_missing(fault), json="--json" in rest)
     return _run(name, module, rest)
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    """Return the longest command that the words begin with, or the first word, and the rest."""
+    two = " ".join(words[:2])
+    return (two, words[2:]) if two in COMMANDS else (words[0], words[1:])
 
 
 def overview() -> str:
@@ -102,11 +112,11 @@ def overview() -> str:
 
 
 def parser_of(name: str, module: Command) -> argparse.ArgumentParser:
-    """Return the parser of one command."""
+    """Return the parser of one command; its module may have exit codes of its own to explain."""
     parser = argparse.ArgumentParser(
         prog=f"seawall {name}",
         description=module.__doc__,
-        epilog=EXIT_CODES,
+        epilog=getattr(module, "EXIT_CODES", EXIT_CODES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="answer with one JSON document")

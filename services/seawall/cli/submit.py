@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from seawall.cli import console
 from seawall.cli.console import Exit
-from seawall.client import Base, Client, Delta, PendingReceipt
+from seawall.client import Base, Client, Delta, Event, PendingReceipt, Stage
 from seawall.errors import LocalError
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.learning.client import make_clients
@@ -21,7 +21,9 @@ from seawall.testbed.learning.digits import federate
 from seawall.testbed.learning.model import Training
 from seawall.testbed.tasks import DIGITS
 
-STAGES = ("received", "committed", "aggregated")
+STAGES = ("received", "final", "committed", "aggregated")
+TIMED = ("final", "committed")
+"""Stages whose latency is shown, in the order in which they are reached."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Push one update, and write its receipt unless only RECEIVED is waited for."""
+    """Push one update, and write its receipt once it is committed."""
     directory = NetworkDirectory(arguments.dir)
     with Client(
         arguments.site,
@@ -56,25 +58,45 @@ def run(arguments: argparse.Namespace) -> int:
     ) as client:
         base = client.pull()
         delta, examples = _train(client, base) if arguments.file is None else _read(arguments)
+        started = time.monotonic()
         pending = client.push(delta, base, arguments.examples or examples)
-        event = pending.wait(arguments.wait, arguments.timeout)
+        event, seconds = _wait(arguments, pending, started)
         facts: dict[str, object] = {
             "update": pending.update_id.hex(),
             "stage": event.stage.name.lower(),
             "base": base.version,
             "site": event.site,
+            **{f"{stage}_seconds": round(after, 3) for stage, after in seconds.items()},
         }
         if event.version is not None:
             facts["version"] = event.version
         if event.refusal is not None:
             facts["filtered"] = event.refusal.code
-        if arguments.wait != "received":
+        if arguments.wait not in ("received", "final"):
             facts["receipt"] = str(_save(arguments, directory, pending))
-    lines = [f"{name:<10} {value}" for name, value in facts.items()]
+    width = max(map(len, facts)) + 1
+    lines = [f"{name:<{width}}{value}" for name, value in facts.items()]
     if "receipt" in facts:
-        lines.append(f"next       seawall verify {facts['receipt']} --dir {arguments.dir}")
+        lines.append(f"{'next':<{width}}seawall verify {facts['receipt']} --dir {arguments.dir}")
     console.emit(arguments, facts, lines)
     return Exit.OK
+
+
+def _wait(
+    arguments: argparse.Namespace, pending: PendingReceipt, started: float
+) -> tuple[Event, dict[str, float]]:
+    """Return the event that was waited for, and after how many seconds FINAL and COMMITTED came.
+
+    FINAL is left out when the update was committed before enough sites had said it.
+    """
+    seconds: dict[str, float] = {}
+    deadline = started + arguments.timeout
+    event = pending.event
+    for stage in STAGES[: STAGES.index(arguments.wait) + 1]:
+        event = pending.wait(stage, max(deadline - time.monotonic(), 0.0))
+        if stage in TIMED and (stage != "final" or event.stage is Stage.FINAL):
+            seconds[stage] = time.monotonic() - started
+    return event, seconds
 
 
 def _save(

@@ -43,6 +43,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.split and not all(site.role_addresses for site in document.sites):
         hint = "this network was made without --split: choose another directory"
         raise LocalError("GENESIS_PLAN", hint, field="--split")
+    made_with = document.consensus
+    wanted = (
+        (arguments.protocol, made_with.protocol),
+        (arguments.wave_length, made_with.wave_length),
+    )
+    if any(asked not in (None, found) for asked, found in wanted):
+        hint = f"this network is {made_with.protocol}, {made_with.wave_length} rounds a wave"
+        raise LocalError("GENESIS_PLAN", hint, field="--protocol")
     if arguments.detach:
         return _detach(arguments, directory, document)
     quiet = arguments.quiet or arguments.json

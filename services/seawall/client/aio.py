@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from seawall.client.chain import Chain
-from seawall.client.courier import Courier, Pending
+from seawall.client.courier import Courier
 from seawall.client.limits import Limits
 from seawall.client.links import Dial, Links, dial
 from seawall.client.many import Many
 from seawall.client.memory import Memory
+from seawall.client.pending import Pending
 from seawall.client.pulling import Puller
 from seawall.client.receipts import fetch_receipt
 from seawall.client.sealing import Delta, Sealer
@@ -55,9 +56,11 @@ class AsyncReceipt:
         """Return the event with which the update reaches a stage.
 
         Args:
-            stage: `received`, `attested`, `committed` or `aggregated`. A committed update is
-                under a checkpoint of quorum stake. An aggregated one is part of a version, or
-                was filtered by the task's rule; then the event's `refusal` says why.
+            stage: `received`, `attested`, `final`, `committed` or `aggregated`. A final update is
+                one that sites of validity stake say will be committed, or that has a receipt;
+                while somebody waits for that, the client asks every site. A committed one is
+                under a checkpoint of quorum stake. An aggregated one is part of a version, or was
+                filtered by the task's rule; then the event's `refusal` says why.
             timeout_seconds: how long to wait; forever when None.
 
         Raises:
@@ -154,7 +157,7 @@ class AsyncClient:
         )
         self._memory = Memory(self._state, origin=self.chain.origin, contributor=self._contributor)
         self._puller = Puller(self.chain, self.task, self._links, self._memory, self.limits)
-        self._courier = Courier(self._links, self.limits)
+        self._courier = Courier(self._links, self.limits, self.chain)
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         started = asyncio.Event()
@@ -287,7 +290,8 @@ class AsyncClient:
     ) -> AsyncIterator[tuple[Event, ...]]:
         """Send many signed updates and yield their events, several at a time, as they happen.
 
-        Ends when all updates have reached `until` (at most `committed`) or were refused.
+        Ends when all updates have reached `until` (at most `committed`) or were refused. FINAL is
+        here the word of the site that took the update; `AsyncReceipt.wait` asks more of them.
         `updates` is read ahead of that by `in_flight_max` updates; an asynchronous iterable may
         pace them, and what it raises is raised here.
 

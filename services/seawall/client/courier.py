@@ -12,8 +12,11 @@ from typing import Final
 import grpc
 
 from seawall.api.v1 import ingestion_pb2, ledger_pb2, types_pb2
+from seawall.client.chain import Chain
 from seawall.client.limits import Limits
 from seawall.client.links import Link, Links, is_passing
+from seawall.client.pending import Pending
+from seawall.client.receipts import fetch_receipt
 from seawall.client.stream import MESSAGE_BYTES_MAX, SubmitStream, size_of
 from seawall.client.upload import Upload
 from seawall.client.values import Event, Prepared, Stage
@@ -27,6 +30,9 @@ TICK_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 20.0
 """How long one site is watched for an update whose stream has ended."""
 
+PROOF_PAUSE_SECONDS_MAX: Final = 5.0
+"""Longest pause between attempts to fetch a receipt in place of FINAL."""
+
 PATIENCE_DOUBLINGS_MAX: Final = 3
 
 MAYBE_OURS: Final = ("REPLAY_SEQ", "REPLAY_PAYLOAD", "REPLAY_EXPIRED")
@@ -39,72 +45,15 @@ SITES_ASKED: Final = 2
 """Sites that must refuse in this way before it is believed."""
 
 
-class Pending:
-    """An update on its way; `event` is the newest that is known of it."""
-
-    def __init__(
-        self, prepared: Prepared, listener: Callable[[Event], None] | None, until: Stage
-    ) -> None:
-        """Start at SENT; `listener` hears every further event once, up to the stage `until`."""
-        self.prepared = prepared
-        self.event = Event(prepared.update_id, Stage.SENT, -1)
-        self.listener = listener
-        self.until = until
-        self.upload: Upload | None = None
-        self.tried: list[int] = []
-        self.due = 0.0
-        self.busy = False
-        self.stream: SubmitStream | None = None
-        self.number = 0
-        self.fault: SeawallError | None = None
-        self._waiters: list[tuple[Stage, asyncio.Future[Event]]] = []
-
-    @property
-    def settled(self) -> bool:
-        """Say whether its bytes need not be kept any more: committed, or refused."""
-        return self.event.stage >= Stage.COMMITTED
-
-    @property
-    def refused(self) -> bool:
-        """Say whether it was refused."""
-        return self.event.stage is Stage.REFUSED
-
-    def future(self, stage: Stage) -> asyncio.Future[Event]:
-        """Return a future of the event with which the update reaches `stage` or is refused."""
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        if self.event.stage >= stage:
-            future.set_result(self.event)
-        else:
-            self._waiters.append((stage, future))
-        return future
-
-    def advance(self, event: Event) -> bool:
-        """Take an event; say whether it is news."""
-        if self.refused or event.stage <= self.event.stage:
-            return False
-        if event.stage is Stage.REFUSED and self.settled:
-            return False
-        self.event = event
-        waiting = [(stage, one) for stage, one in self._waiters if not one.done()]
-        self._waiters = [(stage, one) for stage, one in waiting if stage > event.stage]
-        for stage, future in waiting:
-            if stage <= event.stage:
-                future.set_result(event)
-        if self.listener is not None:
-            self.listener(event)
-        if event.stage >= self.until:
-            self.listener = None
-        return True
-
-
 class Courier:
     """The table of updates on their way, and what moves them.
 
     `start` needs a task group that lives as long as the courier.
     """
 
-    def __init__(self, links: Links, limits: Limits) -> None:
-        """Start empty."""
+    def __init__(self, links: Links, limits: Limits, chain: Chain) -> None:
+        """Start empty; `chain` says whose word together makes an update FINAL."""
+        self._chain = chain
         self._links = links
         self._limits = limits
         self._active: dict[bytes, Pending] = {}
@@ -151,16 +100,32 @@ class Courier:
 
         """
         future = pending.future(stage)
+        async with asyncio.TaskGroup() as group:
+            witnesses: list[asyncio.Task[None]] = []
+            if stage is Stage.FINAL and not future.done():
+                asked = [self._witness(link, pending) for link in self._links.all]
+                asked.append(self._prove(pending))
+                witnesses = [group.create_task(one, name="client-witness") for one in asked]
+            try:
+                event = await self._settled(pending, stage, future)
+            finally:
+                for witness in witnesses:
+                    witness.cancel()
+        if event.stage is Stage.REFUSED:
+            assert event.refusal is not None, "a refusal says why"
+            raise event.refusal
+        return event
+
+    async def _settled(
+        self, pending: Pending, stage: Stage, future: asyncio.Future[Event]
+    ) -> Event:
+        """Return what the future holds, once it does; look around where no site reports."""
         while not future.done():
             attached = pending.stream is not None and pending.stream.ended is None
             await asyncio.wait({future}, timeout=LOOK_SECONDS if attached else TICK_SECONDS)
             if not future.done() and pending.settled:
                 await self._look(pending, stage)
-        event = future.result()
-        if event.stage is Stage.REFUSED:
-            assert event.refusal is not None, "a refusal says why"
-            raise event.refusal
-        return event
+        return future.result()
 
     # --- choosing a site --------------------------------------------------------------------
 
@@ -219,6 +184,10 @@ class Courier:
             self._on_refusal(link, pending, fault)
             return
         stage = Stage(event.stage)
+        if stage >= Stage.FINAL and not pending.is_final:
+            self._count_final(link, pending, stage)
+        if stage is Stage.FINAL:
+            return
         placed = stage >= Stage.COMMITTED
         news = Event(
             pending.prepared.update_id,
@@ -226,9 +195,24 @@ class Courier:
             link.index,
             refusal,
             event.entry_index if placed else None,
-            event.version if stage is Stage.AGGREGATED else None,
+            event.version or None if stage is Stage.AGGREGATED else None,
         )
         self._advance(pending, news)
+
+    def _count_final(self, link: Link, pending: Pending, stated: Stage) -> None:
+        """Count a site that states FINAL, or more; one site alone may lie."""
+        pending.finals[link.index] = None
+        news = Event(pending.prepared.update_id, Stage.FINAL, link.index)
+        committee = self._chain.committee
+        if committee.stake_of(pending.finals) >= committee.validity:
+            self._confirm(pending, news)
+        elif stated is Stage.FINAL:
+            pending.overhear(news)
+
+    def _confirm(self, pending: Pending, news: Event) -> None:
+        """Take an update as FINAL."""
+        self._advance(pending, news)
+        pending.confirm()
 
     def _on_refusal(self, link: Link, pending: Pending, fault: SeawallError) -> None:
         """Believe a refusal, unless it may pass, or may be the echo of our own success."""
@@ -306,6 +290,39 @@ class Courier:
         pending.busy = False
         if not pending.settled:
             self._on_refusal(link, pending, fault)
+
+    async def _witness(self, link: Link, pending: Pending) -> None:
+        """Ask one site whether an update is FINAL, until it says so; its refusals do not count."""
+        update_id = pending.prepared.update_id
+        until = types_pb2.UPDATE_STAGE_FINAL
+        request = ingestion_pb2.WatchRequest(update_ids=[update_id], until=until)
+        while link.index not in pending.finals:
+            pause = TICK_SECONDS
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    async for answer in link.ingestion.Watch(request):
+                        for event in answer.events:
+                            if event.stage != types_pb2.UPDATE_STAGE_REFUSED:
+                                self._on_event(link, pending, event)
+            except TimeoutError:
+                continue
+            except grpc.RpcError:
+                pause = max(pause, self._links.failed(link))
+            await asyncio.sleep(pause)
+
+    async def _prove(self, pending: Pending) -> None:
+        """Fetch the receipt, which says more than FINAL and needs no second word."""
+        pause = TICK_SECONDS
+        while True:
+            try:
+                await fetch_receipt(self._chain, self._links, pending.prepared, aggregated=False)
+            except SeawallError as fault:
+                pending.fault = fault
+            else:
+                break
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PROOF_PAUSE_SECONDS_MAX)
+        self._confirm(pending, Event(pending.prepared.update_id, Stage.FINAL, -1))
 
     async def _look(self, pending: Pending, stage: Stage) -> None:
         """Watch an update at some site for a while; events reach the table."""

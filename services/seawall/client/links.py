@@ -34,6 +34,7 @@ PASSING: Final = (
     "RPC_UNAVAILABLE",
     "RPC_UNIMPLEMENTED",
     "UPLOAD_UNKNOWN",
+    "VERDICT_UNDECIDED",
     "VERSION_PENDING",
 )
 """Codes that blame the site or the moment, not the request."""

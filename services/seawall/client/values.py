@@ -25,7 +25,7 @@ class Stage(IntEnum):
     REFUSED = 6
 
 
-STAGES: Final = ("received", "attested", "committed", "aggregated")
+STAGES: Final = ("received", "attested", "final", "committed", "aggregated")
 """Stages that a caller can wait for."""
 
 

@@ -15,6 +15,8 @@ from seawall.errors import PeerError
 _LAYOUT: Final = Struct(">32s32s32sHBQIQQI")
 RECORD_BYTES: Final = _LAYOUT.size
 
+_ID_OFFSET: Final = 32
+_ID_END: Final = 64
 _KIND_OFFSET: Final = 98
 _WIDE_OFFSETS: Final = (("seq", 99), ("expires_height", 111), ("payload_size_bytes", 119))
 _KINDS: Final = tuple(UpdateKind)
@@ -100,3 +102,9 @@ def decode_records(data: bytes) -> tuple[UpdateRecord, ...]:
 def record_count(data: bytes) -> int:
     """Return how many records these canonical bytes hold."""
     return len(data) // RECORD_BYTES
+
+
+def update_id_at(data: bytes, position: int) -> bytes:
+    """Return the update id of the record at this place, from 0, without decoding the others."""
+    start = position * RECORD_BYTES
+    return data[start + _ID_OFFSET : start + _ID_END]

@@ -11,6 +11,21 @@ Count = Annotated[int, Field(gt=0, le=1 << 20)]
 Bytes = Annotated[int, Field(ge=1 << 16, le=1 << 50)]
 
 
+class ByzantineScript(Settings):
+    """One way in which a replica is to lie, for experiments; see `consensus.byzantine.table`.
+
+    Attributes:
+        behaviour: its name in the table.
+        peers: sites that it concerns, by their index.
+        rounds: for how many rounds, where that means something.
+
+    """
+
+    behaviour: str
+    peers: tuple[Annotated[int, Field(ge=0, lt=1 << 16)], ...] = ()
+    rounds: Annotated[int, Field(ge=1, le=1 << 10)] = 1
+
+
 class ConsensusSettings(Settings):
     """Limits of one replica's host.
 
@@ -34,6 +49,8 @@ class ConsensusSettings(Settings):
             handed in.
         history_bytes_max: size of the log of delivered commits.
         segment_bytes_max: size of one segment of journal and commit log.
+        byzantine: ways in which this replica lies, in their order; refused unless chaos is
+            enabled for the process.
 
     """
 
@@ -55,3 +72,4 @@ class ConsensusSettings(Settings):
     ledger_lag_commits_max: Count = 256
     history_bytes_max: Bytes = 1 << 30
     segment_bytes_max: Bytes = 64 << 20
+    byzantine: tuple[ByzantineScript, ...] = ()

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 from seawall.consensus.commits import CommitLog
 from seawall.consensus.engine import (
     Event,
+    Finality,
     Instant,
     Observation,
     Output,
@@ -63,6 +64,7 @@ class Outcome:
     arrivals: list[Link] = field(default_factory=list)
     faults: list[tuple[Link, PeerError]] = field(default_factory=list)
     sends: list[tuple[int, tuple[PeerMessage, ...], str]] = field(default_factory=list)
+    final: tuple[Finality, ...] = ()
     deliver: tuple[Commit, ...] = ()
     certify: tuple[CertifiedCheckpoint, ...] = ()
     observe: list[Observation] = field(default_factory=list)
@@ -220,6 +222,7 @@ class CoreThread:
             (send.peer, encode(send.message), str(send.message.__struct_config__.tag))
             for send in output.send
         ]
+        outcome.final = output.final
         outcome.deliver = output.deliver
         outcome.certify = output.certify
         outcome.observe += output.observe

@@ -8,7 +8,7 @@ that knows that `persist` must be durable before anything is sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -203,7 +203,7 @@ class Identity:
     index: int
     consensus_key: SigningKey
     cosigner_key: SigningKey
-    coin_secret: bytes = b""
+    coin_secret: bytes = field(default=b"", repr=False)
 
 
 class CommitHistory(Protocol):

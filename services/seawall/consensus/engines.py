@@ -6,7 +6,7 @@ from typing import Protocol
 from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.engine import CommitHistory, Engine, Identity, Record
 from seawall.domain.committee import Committee
-from seawall.domain.parameters import ConsensusParameters
+from seawall.domain.parameters import ASYNC, SYNC, ConsensusParameters
 
 
 class EngineFactory(Protocol):
@@ -25,4 +25,5 @@ class EngineFactory(Protocol):
         ...
 
 
-ENGINES: Mapping[str, EngineFactory] = {"sync": DagEngine}
+ENGINES: Mapping[str, EngineFactory] = {ASYNC: DagEngine, SYNC: DagEngine}
+"""One engine runs both: the committee's coin keys, and w, make the difference."""

@@ -26,9 +26,10 @@ from seawall.consensus.engine import (
 )
 from seawall.consensus.engines import EngineFactory
 from seawall.consensus.feed import LedgerFeed
+from seawall.consensus.finality import FinalityFeed
 from seawall.consensus.frames import FrameStream, listen
 from seawall.consensus.journal import FileJournal
-from seawall.consensus.links import Dialler, Link, Stream
+from seawall.consensus.links import CuttableStream, Dialler, Link, Stream
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.replica import Replica
@@ -60,6 +61,7 @@ class ConsensusHost:
         self.context = context
         self.settings = settings
         self.links: dict[int, Link] = {}
+        self.finality = FinalityFeed()
         self.log = context.log
         parameters = context.genesis.consensus
         metrics = ConsensusMetrics(context.registry, parameters.protocol)
@@ -81,6 +83,7 @@ class ConsensusHost:
                 index=context.site,
                 consensus_key=context.keys.consensus,
                 cosigner_key=context.keys.cosigner,
+                coin_secret=context.keys.coin,
             ),
             committee=context.committee,
             parameters=parameters,
@@ -243,6 +246,8 @@ class ConsensusHost:
 
     def link(self, stream: Stream, peer: int) -> Link:
         """Return a link over an open stream, ready to run."""
+        if self.context.cuts is not None:
+            stream = CuttableStream(stream, peer, self.context.cuts)
         return Link(
             stream,
             self,
@@ -301,10 +306,11 @@ class ConsensusHost:
         behind = feed is None or feed.lag > self.settings.ledger_lag_commits_max
         accepts = self._thread is not None and self.status.accepts_payload and not behind
         try:
-            self.pending.add(submitted, self.context.clock.elapsed_us(), accepts=accepts)
+            self.pending.add(submitted, accepts=accepts)
         except PeerError as fault:
             self.reporting.refused(fault)
             raise
+        self.reporting.submitted(submitted.batches)
         self.reporting.waiting(self.pending.updates)
         self._push(submitted)
 
@@ -325,6 +331,9 @@ class ConsensusHost:
             link.end(fault)
         if outcome.sends:
             self._send(outcome)
+        if outcome.final:
+            self.finality.publish(outcome.final)
+            self.reporting.final(outcome.final)
         if outcome.deliver:
             self._deliver(outcome)
         for checkpoint in outcome.certify:

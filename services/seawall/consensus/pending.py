@@ -1,7 +1,6 @@
 """What this site's services have handed in and no commit has delivered yet: the quota."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 from seawall.codec import record_count
 from seawall.consensus.config import ConsensusSettings
@@ -42,7 +41,7 @@ class PendingSubmissions:
         self._transactions_max = min(
             settings.pending_transactions_max, BLOCKS_AHEAD_MAX * parameters.block_transactions_max
         )
-        self._batches: dict[int, tuple[int, int]] = {}
+        self._batches: dict[int, int] = {}
         self._transactions: Counter[bytes] = Counter()
         self._transaction_count = 0
         self.updates = 0
@@ -69,7 +68,7 @@ class PendingSubmissions:
                 raise PeerError("TX_SIZE", hint, field="transactions")
             parse_canonical(transaction, size_max=self._transaction_bytes_max)
 
-    def add(self, submitted: Submitted, now_us: int, *, accepts: bool) -> None:
+    def add(self, submitted: Submitted, *, accepts: bool) -> None:
         """Take note of a checked submission.
 
         Raises:
@@ -85,18 +84,15 @@ class PendingSubmissions:
         ):
             raise PeerError("QUOTA_CONSENSUS", "too much is waiting: hand in again in a moment")
         for batch in submitted.batches:
-            self._batches[batch.number] = (record_count(batch.records_bytes), now_us)
-        self.updates = sum(count for count, _ in self._batches.values())
+            self._batches[batch.number] = record_count(batch.records_bytes)
+        self.updates = sum(self._batches.values())
         self._transactions.update(submitted.transactions)
         self._transaction_count += len(submitted.transactions)
 
-    def delivered(self, block: Block, now_us: int) -> Iterator[int]:
-        """Take note of a delivered own block; yield how long each of its batches was pending."""
+    def delivered(self, block: Block) -> None:
+        """Take note of a delivered own block."""
         for batch in block.batches:
-            count, since_us = self._batches.pop(batch.number, (0, now_us))
-            if count:
-                self.updates -= count
-                yield now_us - since_us
+            self.updates -= self._batches.pop(batch.number, 0)
         for transaction in block.transactions:
             if self._transactions[transaction] > 0:
                 self._transactions[transaction] -= 1

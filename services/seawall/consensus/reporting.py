@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from seawall.consensus.core_thread import Outcome
-from seawall.consensus.engine import Observation
+from seawall.consensus.engine import Finality, Observation
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.verification import updates_in
-from seawall.domain.commit import Commit
+from seawall.domain.block import Batch
+from seawall.domain.commit import Commit, Judgement
 from seawall.errors import PeerError
 from seawall.runtime.service import Clock
 from seawall.telemetry.logs import Log
@@ -15,6 +16,9 @@ from seawall.telemetry.metrics import ConsensusMetrics
 
 PROPOSED_MAX: Final = 1024
 """Own blocks whose way to a commit is timed."""
+
+SUBMITTED_MAX: Final = 4096
+"""Own batches whose way to finality is timed."""
 
 _KINDS: Final = (
     "blocks",
@@ -32,6 +36,8 @@ _KINDS: Final = (
 _WARNINGS: Final = ("commits_refused", "disk_lost", "latest_refused")
 _NEWS: Final = ("caught_up", "payload_requeued")
 
+_OUTCOMES: Final = {Judgement.ACCEPT: "accepted", Judgement.REJECT: "rejected"}
+
 FIELD_CHARACTERS_MAX: Final = 80
 """Longest text of an observation in a log line; evidence holds whole blocks."""
 
@@ -46,6 +52,11 @@ class Reporting:
         self._clock = clock
         self._own = own
         self._proposed: dict[int, int] = {}
+        self._submitted: dict[int, int] = {}
+        self._fast_path = {
+            outcome: metrics.fast_path.labels(outcome=outcome)
+            for outcome in ("final", "accepted", "rejected", "dead")
+        }
         self._verify = metrics.phase("verify")
         self._handle = metrics.phase("handle")
         self._committed = metrics.transactions("committed")
@@ -93,12 +104,34 @@ class Reporting:
         for observation in outcome.observe:
             self._observe(observation)
 
+    def submitted(self, batches: tuple[Batch, ...]) -> None:
+        """Note when batches of this site were handed in; one that comes again counts on."""
+        now_us = self._clock.elapsed_us()
+        for batch in batches:
+            self._submitted.setdefault(batch.number, now_us)
+        while len(self._submitted) > SUBMITTED_MAX:
+            del self._submitted[next(iter(self._submitted))]
+
+    def final(self, statements: tuple[Finality, ...]) -> None:
+        """Report statements; a batch of this site is final with the first one on it."""
+        now_us = self._clock.elapsed_us()
+        self._fast_path["final"].inc(sum(len(one.positions) for one in statements))
+        for one in statements:
+            if one.batch.site == self._own:
+                since_us = self._submitted.pop(one.batch.number, None)
+                if since_us is not None:
+                    self._metrics.finality.observe((now_us - since_us) / 1e6)
+
     def delivered(self, commits: tuple[Commit, ...], pending: PendingSubmissions) -> None:
         """Report commits, and release what of this site's they delivered."""
         now_us = self._clock.elapsed_us()
         items = 0
         for commit in commits:
             self._metrics.blocks.inc(len(commit.blocks))
+            for verdict in commit.verdicts:
+                outcome = _OUTCOMES.get(verdict.judgement)
+                if outcome is not None:
+                    self._fast_path[outcome].inc(len(verdict.positions))
             for block in commit.blocks:
                 items += updates_in(block.block) + len(block.block.transactions)
                 if block.ref.author != self._own:
@@ -106,8 +139,7 @@ class Reporting:
                 proposed_us = self._proposed.pop(block.ref.round, None)
                 if proposed_us is not None:
                     self._metrics.commit_duration.observe((now_us - proposed_us) / 1e6)
-                for waited_us in pending.delivered(block.block, now_us):
-                    self._metrics.finality.observe(waited_us / 1e6)
+                pending.delivered(block.block)
         self._committed.inc(items)
         self._metrics.committed_height.set(commits[-1].index)
         self.waiting(pending.updates)
@@ -125,6 +157,8 @@ class Reporting:
             case "slot_decided":
                 decided = "direct" if fields["direct"] else "indirect"
                 self._metrics.leaders(decided if fields["digest"] else "skipped").inc()
+            case "updates_dead":
+                self._fast_path["dead"].inc(int(fields["updates"]))
             case "equivocation":
                 self._metrics.byzantine_evidence.labels(kind="equivocation").inc()
                 self._log.warning("equivocation", **_short(fields))

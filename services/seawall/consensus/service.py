@@ -6,6 +6,7 @@
 
 import grpc.aio
 
+from seawall.consensus.byzantine.table import BEHAVIOURS, Script, scripted
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.engines import ENGINES
 from seawall.consensus.host import ConsensusHost
@@ -41,11 +42,42 @@ def build(context: Context, settings: ConsensusSettings) -> ConsensusService:
     """Return the role, its replica recovered from the journal.
 
     Raises:
-        LocalError: SITE_PROTOCOL when genesis names an engine that this build does not have.
+        LocalError: SITE_PROTOCOL when genesis names an engine that this build does not have;
+            SITE_BYZANTINE for scripts where chaos is not enabled; SITE_CONFIG for scripts that
+            cannot be followed.
         OperationalError: JOURNAL_CORRUPT, JOURNAL_FULL, JOURNAL_IO.
 
     """
     protocol = context.genesis.consensus.protocol
     if protocol not in ENGINES:
         raise LocalError("SITE_PROTOCOL", f"this build has {', '.join(sorted(ENGINES))}")
-    return ConsensusService(ConsensusHost(context, settings, ENGINES[protocol]))
+    factory = ENGINES[protocol]
+    if settings.byzantine:
+        factory = scripted(factory, scripts_of(context, settings))
+        names = [one.behaviour for one in settings.byzantine]
+        context.log.warning("replica_lies", behaviours=names)
+    return ConsensusService(ConsensusHost(context, settings, factory))
+
+
+def scripts_of(context: Context, settings: ConsensusSettings) -> tuple[Script, ...]:
+    """Return the scripts that an experiment asks this replica to follow.
+
+    Raises:
+        LocalError: SITE_BYZANTINE, SITE_CONFIG; see `build`.
+
+    """
+    if not context.chaos_enabled:
+        hint = "only a process with [chaos] enabled lies on purpose"
+        raise LocalError("SITE_BYZANTINE", hint, field="consensus.byzantine")
+    others = [peer for peer in range(context.committee.size) if peer != context.site]
+    for one in settings.byzantine:
+        if one.behaviour not in BEHAVIOURS:
+            hint = f"choose among {', '.join(sorted(BEHAVIOURS))}"
+            raise LocalError("SITE_CONFIG", hint, field="consensus.byzantine.behaviour")
+        if any(peer not in others for peer in one.peers):
+            hint = "name other sites by their index"
+            raise LocalError("SITE_CONFIG", hint, field="consensus.byzantine.peers")
+    return tuple(
+        Script(behaviour=one.behaviour, peers=one.peers, rounds=one.rounds)
+        for one in settings.byzantine
+    )

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import grpc.aio
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc
-from seawall.consensus.engine import Submitted
+from seawall.codec.records import update_id_at
+from seawall.consensus.engine import Finality, Submitted
 from seawall.consensus.host import ConsensusHost
 from seawall.consensus.links import AnsweringStream
 from seawall.consensus.messages import decode_batch
@@ -72,6 +73,19 @@ class ConsensusServicer(consensus_pb2_grpc.ConsensusServiceServicer):
             )
             await status.abort(context, fault)
 
+    async def FollowFinality(  # noqa: N802 - the contract's name
+        self, request: consensus_pb2.FollowFinalityRequest, context: status.AnyContext
+    ) -> AsyncIterator[consensus_pb2.FollowFinalityResponse]:
+        """Tell what becomes final, until the caller has heard enough."""
+        del request
+        try:
+            with self._host.finality.reader() as reader:
+                while True:
+                    statements = await reader.take()
+                    yield consensus_pb2.FollowFinalityResponse(statements=map(_final, statements))
+        except PeerError as fault:
+            await status.abort(context, fault)
+
     async def ConsensusStatus(  # noqa: N802 - the contract's name
         self, request: consensus_pb2.ConsensusStatusRequest, context: status.AnyContext
     ) -> consensus_pb2.ConsensusStatusResponse:
@@ -95,3 +109,12 @@ class ConsensusServicer(consensus_pb2_grpc.ConsensusServiceServicer):
     def register(self, server: grpc.aio.Server) -> None:
         """Add this servicer to a server."""
         consensus_pb2_grpc.add_ConsensusServiceServicer_to_server(self, server)
+
+
+def _final(statement: Finality) -> consensus_pb2.FinalStatement:
+    """Return a statement with the ids of its updates."""
+    records = statement.batch.records_bytes
+    return consensus_pb2.FinalStatement(
+        block_round=statement.block.round,
+        update_ids=[update_id_at(records, position) for position in statement.positions],
+    )

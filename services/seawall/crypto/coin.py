@@ -16,6 +16,7 @@ from typing import Final
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
 from seawall.domain.committee import CoinKeys
+from seawall.errors import PeerError
 
 CIPHERSUITE: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"
 SHARE_SIZE_BYTES: Final = 48
@@ -23,6 +24,7 @@ SECRET_SIZE_BYTES: Final = 32
 ENTROPY_SIZE_BYTES_MIN: Final = 32
 
 _COEFFICIENTS: Final = b"seawall/coin-dealer/v1"
+_CHECK: Final = b"seawall/coin-check/v1"
 _COEFFICIENT_SIZE_BYTES: Final = 64
 
 
@@ -34,12 +36,7 @@ def deal(entropy: bytes, threshold: int, holders: int) -> tuple[CoinKeys, tuple[
     """
     assert len(entropy) >= ENTROPY_SIZE_BYTES_MIN, "a dealer needs 256 bits of entropy"
     assert 1 <= threshold <= holders, "some holders together have the key"
-    size = _COEFFICIENT_SIZE_BYTES
-    stream = shake_256(_COEFFICIENTS + entropy).digest(size * threshold)
-    coefficients = [
-        Scalar.from_be_bytes_mod_order(stream[place * size : (place + 1) * size])
-        for place in range(threshold)
-    ]
+    coefficients = _draw(_COEFFICIENTS + entropy, threshold)
     secrets = [_value_at(coefficients, holder + 1) for holder in range(holders)]
     public = CoinKeys(
         threshold=threshold,
@@ -47,6 +44,64 @@ def deal(entropy: bytes, threshold: int, holders: int) -> tuple[CoinKeys, tuple[
         share_keys=tuple([bytes((G2Point() * one).to_compressed_bytes()) for one in secrets]),
     )
     return public, tuple([bytes(one.to_be_bytes()) for one in secrets])
+
+
+def check_keys(keys: CoinKeys, *, field: str) -> None:
+    """Refuse public keys that are not those of one dealing: some coins could not be made of them.
+
+    The keys at 0 (the group's) to n lie on a polynomial of degree below the threshold exactly when
+    their product with every word of the dual code is the identity; one word is tried, drawn from
+    the keys themselves, and lets other keys pass with a chance of about 2^-255.
+
+    Raises PeerError:
+        KEY_COIN: no point of G2, outside its subgroup, or the identity; `field` says which.
+        KEY_COIN_SHARES: the share keys do not belong to each other or to the group's key.
+
+    Source: Cascudo and David, "SCRAPE", ACNS 2017.
+    """
+    named = [(f"{field}.groupKey", keys.group_key)]
+    named += [(f"{field}.shareKeys[{at}]", key) for at, key in enumerate(keys.share_keys)]
+    points = []
+    for place, data in named:
+        point = _read_key(data)
+        if point is None:
+            raise PeerError("KEY_COIN", "deal the coin's keys again", field=place)
+        points.append(point)
+    size = len(points)
+    seed = _CHECK + keys.threshold.to_bytes(8, "big") + b"".join([data for _, data in named])
+    word = _draw(seed, size - keys.threshold)
+    weights = [_value_at(word, place) * _dual(place, size) for place in range(size)]
+    if G2Point.multiexp_unchecked(points, weights) != G2Point.identity():
+        hint = "deal the coin's keys again, all at once"
+        raise PeerError("KEY_COIN_SHARES", hint, field=f"{field}.shareKeys")
+
+
+def public_key(secret: bytes) -> bytes | None:
+    """Return the public half of a secret; None when it is no scalar below the order, or 0."""
+    try:
+        scalar = Scalar.from_be_bytes(secret)
+    except ValueError:
+        return None
+    return None if scalar.is_zero() else bytes((G2Point() * scalar).to_compressed_bytes())
+
+
+def _draw(seed: bytes, count: int) -> list[Scalar]:
+    """Return scalars that the seed determines."""
+    size = _COEFFICIENT_SIZE_BYTES
+    stream = shake_256(seed).digest(size * count)
+    return [
+        Scalar.from_be_bytes_mod_order(stream[place * size : (place + 1) * size])
+        for place in range(count)
+    ]
+
+
+def _dual(place: int, size: int) -> Scalar:
+    """Return the inverse of the product of this place's distances to all others below `size`."""
+    product = Scalar(1)
+    for other in range(size):
+        if other != place:
+            product = product * (Scalar(place) - Scalar(other))
+    return product.inverse()
 
 
 def _value_at(coefficients: list[Scalar], place: int) -> Scalar:

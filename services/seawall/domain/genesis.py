@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from seawall.domain.committee import Committee, Member
+from seawall.domain.committee import CoinKeys, Committee, Member
 from seawall.domain.cut import CutPolicy
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 
@@ -103,7 +103,8 @@ class Genesis:
 
     `chain` is a human name; `log_key` the Ed25519 public key of the log line on checkpoints,
     common to all sites and of no weight: trust is cosignatures of stake Q. `root_keys` and
-    `root_threshold` are the offline keys that may later enrol and revoke.
+    `root_threshold` are the offline keys that may later enrol and revoke. `coin` stands exactly
+    where the protocol is `async`.
     """
 
     chain: str
@@ -115,6 +116,7 @@ class Genesis:
     root_threshold: int
     tasks: tuple[Task, ...]
     contributors: tuple[Contributor, ...]
+    coin: CoinKeys | None = None
     format_version: int = FORMAT_VERSION
 
     def committee(self, origin: str) -> Committee:
@@ -131,4 +133,4 @@ class Genesis:
             )
             for index, site in enumerate(self.sites)
         )
-        return Committee(origin=origin, epoch=0, members=members)
+        return Committee(origin=origin, epoch=0, members=members, coin=self.coin)

@@ -1,6 +1,13 @@
 """Protocol parameters: fixed within an epoch and hashed into its genesis."""
 
 from dataclasses import dataclass, replace
+from typing import Final
+
+SYNC: Final = "sync"
+"""Leaders are known in advance and waited for; w = 3."""
+
+ASYNC: Final = "async"
+"""Leaders come from a common coin and nobody waits for them; w = 4 or 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +19,7 @@ class ConsensusParameters:
     `round_delay_ms_idle` one that has nothing to say.
     """
 
-    protocol: str = "sync"
+    protocol: str = SYNC
     wave_length: int = 3
     leaders_per_round: int = 2
     accept_window: int = 1
@@ -36,7 +43,7 @@ class ConsensusParameters:
         """
         return replace(
             self,
-            protocol="async",
+            protocol=ASYNC,
             wave_length=wave_length,
             accept_window=wave_length - 2,
             finality_delay=wave_length,

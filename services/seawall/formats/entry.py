@@ -110,7 +110,11 @@ class CommitEntry(Spec, frozen=True):
 
 
 class UpdateEntry(Spec, frozen=True):
-    """An accepted update; `site` and `batch` name the batch that brought it."""
+    """An accepted update; `site` and `batch` name the batch that brought it.
+
+    `taint` are the codes, ascending, of the state rules that held when it was attested and did
+    not when it was accepted.
+    """
 
     base_version: int
     batch: int
@@ -273,11 +277,11 @@ def encode_update(
 
     Args:
         record: what the block says of it.
-        commit: index of the commit that accepts it.
+        commit: index of the commit whose verdict accepts it.
         task: name of the record's task.
         site: index of the site whose batch brought it.
         batch: number of that batch at its site.
-        taint: what changed for the worse since it was attested, as codes.
+        taint: what changed for the worse since it was attested, as codes, ascending.
 
     """
     return encode(

@@ -21,20 +21,29 @@ from seawall.domain.genesis import (
     Task,
     TensorSpec,
 )
-from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.domain.parameters import AdmissionParameters
 from seawall.errors import LocalError, PeerError
+from seawall.formats.genesis_consensus import (
+    check_protocol,
+    coin_tree,
+    consensus_tree,
+    read_coin,
+    read_consensus,
+)
 from seawall.formats.genesis_members import (
+    NAME,
     Members,
+    camel,
     check_unique,
     read_hexadecimal,
     read_integer,
+    read_integers,
     read_text,
 )
-from seawall.formats.genesis_sites import NAME, read_site, site_tree
+from seawall.formats.genesis_sites import SITES_MAX, read_site, site_tree
 from seawall.formats.jcs import INTEGER_MAX, JsonInput, JsonValue, canonical, parse_canonical
 
 GENESIS_SIZE_BYTES_MAX: Final = 1 << 24
-SITES_MAX: Final = 128
 TASKS_MAX: Final = 1024
 CONTRIBUTORS_MAX: Final = 1 << 16
 
@@ -44,23 +53,6 @@ ROLES: Final = ("contributor", "root")
 _TEXT: Final = re.compile(r"[ -~]{1,200}")
 _TENSOR: Final = re.compile(r"[!-~]{1,200}")
 
-_CONSENSUS_LIMITS: Final = {
-    "wave_length": (3, 5),
-    "leaders_per_round": (1, SITES_MAX),
-    "accept_window": (1, 3),
-    "finality_delay": (3, 16),
-    "gc_depth": (8, 4096),
-    "round_delay_ms_min": (1, 60_000),
-    "round_delay_ms_idle": (1, 600_000),
-    "leader_timeout_ms_initial": (1, 60_000),
-    "leader_timeout_ms_max": (1, 600_000),
-    "block_batches_max": (1, 1024),
-    "block_updates_max": (1, 16_384),
-    "block_transactions_max": (1, 4096),
-    "transaction_size_bytes_max": (256, 65_536),
-    "block_commit_votes_max": (1, 1024),
-    "block_size_bytes_max": (65_536, 1 << 20),
-}
 _ADMISSION_LIMITS: Final = {
     "payload_size_bytes_max": (1024, 1 << 40),
     "chunk_size_bytes": (1 << 20, 1 << 20),
@@ -105,7 +97,7 @@ def decode(data: bytes) -> Genesis:
     Raises:
         PeerError: JSON_* when they are not canonical JSON; GENESIS_MISSING, GENESIS_UNKNOWN,
             GENESIS_TYPE, GENESIS_RANGE, GENESIS_TEXT, GENESIS_COUNT, GENESIS_DUPLICATE,
-            GENESIS_ORDER, GENESIS_VERSION or KEY_* with the field.
+            GENESIS_ORDER, GENESIS_VERSION, GENESIS_PROTOCOL or KEY_* with the field.
 
     """
     root = Members(parse_canonical(data, size_max=GENESIS_SIZE_BYTES_MAX), "genesis")
@@ -120,15 +112,14 @@ def decode(data: bytes) -> Genesis:
     genesis = Genesis(
         chain=spec.text("chain", NAME),
         sites=spec.each("sites", read_site, 1, SITES_MAX),
-        consensus=_consensus(spec.members("consensus")),
-        admission=AdmissionParameters(
-            **_integers(spec.members("admission"), _ADMISSION_LIMITS, whole=True)
-        ),
+        consensus=read_consensus(spec.members("consensus")),
+        admission=_admission(spec.members("admission")),
         log_key=spec.key("logKey"),
         root_keys=spec.each("rootKeys", _root_key, 1, 64),
         root_threshold=spec.integer("rootThreshold", 1, 64),
         tasks=spec.each("tasks", _task, 0, TASKS_MAX),
         contributors=spec.each("contributors", _contributor, 0, CONTRIBUTORS_MAX),
+        coin=read_coin(spec),
         format_version=version,
     )
     spec.end()
@@ -140,8 +131,7 @@ def decode(data: bytes) -> Genesis:
 
 
 def _tree(genesis: Genesis) -> JsonInput:
-    consensus = genesis.consensus
-    limits = {_camel(name): getattr(consensus, name) for name in _CONSENSUS_LIMITS}
+    coin = {} if genesis.coin is None else {"coin": coin_tree(genesis.coin)}
     return {
         "apiVersion": "seawall.dev/v1",
         "kind": "Genesis",
@@ -149,9 +139,9 @@ def _tree(genesis: Genesis) -> JsonInput:
             "formatVersion": genesis.format_version,
             "chain": genesis.chain,
             "sites": [site_tree(site) for site in genesis.sites],
-            "consensus": {"protocol": consensus.protocol, **limits},
+            "consensus": consensus_tree(genesis.consensus),
             "admission": {
-                _camel(name): getattr(genesis.admission, name) for name in _ADMISSION_LIMITS
+                camel(name): getattr(genesis.admission, name) for name in _ADMISSION_LIMITS
             },
             "logKey": genesis.log_key.hex(),
             "rootKeys": [key.hex() for key in genesis.root_keys],
@@ -161,6 +151,7 @@ def _tree(genesis: Genesis) -> JsonInput:
                 {"name": one.name, "publicKey": one.public_key.hex(), "roles": list(one.roles)}
                 for one in genesis.contributors
             ],
+            **coin,
         },
     }
 
@@ -189,41 +180,13 @@ def task_tree(task: Task) -> dict[str, JsonInput]:
     }
 
 
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
 # --- reading -----------------------------------------------------------------------------------
 
 
-def _integers(
-    members: Members, limits: dict[str, tuple[int, int]], *, whole: bool = False
-) -> dict[str, int]:
-    """Return the integers named by `limits`; `whole` says that nothing else may stand there."""
-    values = {
-        name: members.integer(_camel(name), least, most) for name, (least, most) in limits.items()
-    }
-    if whole:
-        members.end()
-    return values
-
-
-def _consensus(members: Members) -> ConsensusParameters:
-    protocol = members.text("protocol", NAME)
-    values = _integers(members, _CONSENSUS_LIMITS, whole=True)
-    parameters = ConsensusParameters(protocol=protocol, **values)
-    delay = parameters.finality_delay
-    if delay < max(parameters.wave_length, parameters.accept_window + 2):
-        hint = "choose at least the wave length and the accept window plus two"
-        raise PeerError("GENESIS_RANGE", hint, field=members.path("finalityDelay"))
-    if parameters.gc_depth <= parameters.accept_window + delay + 2:
-        hint = "choose more than accept window, finality delay and two together"
-        raise PeerError("GENESIS_RANGE", hint, field=members.path("gcDepth"))
-    if parameters.leader_timeout_ms_max < parameters.leader_timeout_ms_initial:
-        hint = "choose at least the initial timeout"
-        raise PeerError("GENESIS_RANGE", hint, field=members.path("leaderTimeoutMsMax"))
-    return parameters
+def _admission(members: Members) -> AdmissionParameters:
+    values = read_integers(members, _ADMISSION_LIMITS)
+    members.end()
+    return AdmissionParameters(**values)
 
 
 def _root_key(value: JsonValue, place: str) -> bytes:
@@ -252,13 +215,13 @@ def _rule(members: Members) -> RuleSpec:
 
 
 def _cut(members: Members) -> CutPolicy:
-    values = _integers(members, _CUT_LIMITS)
+    values = read_integers(members, _CUT_LIMITS)
     required = members.flag("rootRequired")
     members.end()
     try:
         return CutPolicy(root_required=required, **values)
     except LocalError as fault:
-        field = members.path(_camel(fault.field or ""))
+        field = members.path(camel(fault.field or ""))
         raise PeerError("GENESIS_RANGE", fault.hint, field=field) from fault
 
 
@@ -320,3 +283,4 @@ def _check_whole(genesis: Genesis) -> None:
     if genesis.consensus.leaders_per_round > len(sites):
         hint = "choose at most the number of sites"
         raise PeerError("GENESIS_RANGE", hint, field="genesis.spec.consensus.leadersPerRound")
+    check_protocol(genesis)

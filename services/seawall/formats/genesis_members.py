@@ -5,7 +5,7 @@ repeated.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from seawall.crypto.signing import check_public_key
@@ -13,6 +13,9 @@ from seawall.errors import PeerError
 from seawall.formats.jcs import JsonValue
 
 TEXT_CHARACTERS_MAX: Final = 16_384
+
+NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""How sites, zones, chains, tasks, rules and protocols are named."""
 
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
@@ -121,6 +124,19 @@ def read_hexadecimal(value: JsonValue, place: str, size_bytes: int) -> bytes:
     if len(digits) != 2 * size_bytes:
         raise PeerError("GENESIS_TEXT", f"give {size_bytes} bytes in hex", field=place)
     return bytes.fromhex(digits)
+
+
+def read_integers(members: Members, limits: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Return the integers that `limits` names, each within its limits."""
+    return {
+        name: members.integer(camel(name), least, most) for name, (least, most) in limits.items()
+    }
+
+
+def camel(name: str) -> str:
+    """Return a name of the domain as it stands in JSON."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def check_unique(values: Sequence[object], place: str) -> None:

@@ -9,13 +9,11 @@ from typing import Final
 
 from seawall.domain.genesis import SITE_ROLES, GenesisSite, RoleAddress
 from seawall.errors import PeerError
-from seawall.formats.genesis_members import Members, check_unique, read_integer
+from seawall.formats.genesis_members import NAME, Members, check_unique, read_integer
 from seawall.formats.jcs import JsonInput, JsonValue
 
+SITES_MAX: Final = 128
 STAKE_MAX: Final = 1 << 32
-
-NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-"""How sites, zones, chains, tasks and rules are named."""
 
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})")
 _COSIGNER: Final = re.compile(r"[!-*,-~]{1,200}")

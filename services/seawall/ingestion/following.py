@@ -31,6 +31,7 @@ class _Update(_Spec, frozen=True):
     payload: str
     seq: int
     update_id: str
+    taint: tuple[str, ...] = ()
 
 
 class _Named(_Spec, frozen=True):
@@ -75,19 +76,23 @@ _cut: Final = msgspec.json.Decoder(_CutEntry).decode
 _version: Final = msgspec.json.Decoder(_VersionEntry).decode
 
 
-def follow(page: Page, progress: Progress) -> list[Update]:
-    """Apply entries in order; return the updates known here that they commit."""
+class Followed(msgspec.Struct, frozen=True):
+    """What a page led to: updates known here that it commits, and those to be batched anew."""
+
+    committed: list[Update]
+    undecided: list[tuple[Update, PeerError]]
+
+
+def follow(page: Page, progress: Progress) -> Followed:
+    """Apply entries in order."""
     committed: list[Update] = []
+    undecided: list[tuple[Update, PeerError]] = []
     for index, entry in enumerate(page.entries, page.start):
         kind = kind_of(entry)
         if kind == "update":
-            spec = _update(entry).spec
-            update_id = bytes.fromhex(spec.update_id)
-            update = progress.committed(update_id, index)
+            update = _follow_update(_update(entry).spec, index, progress)
             if update is not None:
                 committed.append(update)
-            contributor, payload = bytes.fromhex(spec.contributor), bytes.fromhex(spec.payload)
-            progress.overtaken(contributor, spec.seq, payload, update_id)
         elif kind in ("cut", "dropped"):
             _follow_cut(_cut(entry).spec, progress)
         elif kind == "version":
@@ -95,9 +100,25 @@ def follow(page: Page, progress: Progress) -> list[Update]:
             if version.status == "usable":
                 progress.usable(version.task, version.version)
     for update_id, reason in page.refused:
-        progress.refused(update_id, reason)
+        if reason.code != "VERDICT_UNDECIDED":
+            progress.refused(update_id, reason)
+            continue
+        update = progress.undecided(update_id)
+        if update is not None:
+            undecided.append((update, reason))
     progress.rise(page.commit_index, page.start + len(page.entries))
-    return committed
+    return Followed(committed, undecided)
+
+
+def _follow_update(spec: _Update, index: int, progress: Progress) -> Update | None:
+    """Note an accepted update; return it when somebody here knows it."""
+    update_id = bytes.fromhex(spec.update_id)
+    update = progress.committed(update_id, index)
+    contributor, payload = bytes.fromhex(spec.contributor), bytes.fromhex(spec.payload)
+    progress.overtaken(contributor, spec.seq, payload, update_id)
+    if spec.taint:
+        progress.decided(update_id, 0, taint_reason(spec.taint))
+    return update
 
 
 def _follow_cut(cut: _Cut, progress: Progress) -> None:
@@ -116,3 +137,9 @@ def cut_reason(name: str) -> PeerError:
     if name == "STALE":
         return PeerError("CUT_STALE", "train from a newer version: this one came too late")
     return PeerError("CUT_SUPERSEDED", "a later update of this contributor stands in its place")
+
+
+def taint_reason(taint: tuple[str, ...]) -> PeerError:
+    """Return why no cut will ever take an update whose entry carries taint."""
+    hint = f"committed, and in no version, for what had changed by then: {', '.join(taint)}"
+    return PeerError("CUT_TAINTED", hint, field="taint")

@@ -135,6 +135,25 @@ class GrpcOrderer:
         await self._link.run()
 
 
+class OwnFinality:
+    """The own consensus, as far as it says what is FINAL."""
+
+    def __init__(self, channels: Channels) -> None:
+        """Open nothing yet."""
+        self._stub = consensus_pb2_grpc.ConsensusServiceStub(channels.to(CONSENSUS))
+
+    async def follow(self) -> AsyncIterator[list[bytes]]:
+        """Yield the ids of updates that become FINAL, many at a time, for ever.
+
+        Raises:
+            grpc.RpcError: consensus ended the stream.
+
+        """
+        request = consensus_pb2.FollowFinalityRequest()
+        async for message in self._stub.FollowFinality(request):
+            yield [update_id for one in message.statements for update_id in one.update_ids]
+
+
 class _Proven(msgspec.Struct, frozen=True):
     entry: str
     proof: str

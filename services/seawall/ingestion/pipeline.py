@@ -31,6 +31,9 @@ WIRE_BYTES_MAX: Final = 1 << 20
 INLINE_BYTES_MAX: Final = 256 << 10
 """Larger payloads are pulled by attesters, and so are those with long statements."""
 
+UNDECIDED_TRIES_MAX: Final = 3
+"""How often an update is batched anew after a verdict that decided nothing."""
+
 RETRY_SECONDS_MIN: Final = 0.05
 RETRY_SECONDS_MAX: Final = 2.0
 SWEEP_SECONDS: Final = 1.0
@@ -103,6 +106,19 @@ class Pipeline:
         self._pending_bytes += wire_size_bytes(update.admitted, update.payload)
         self._arrived.set()
         self._look()
+
+    def add_again(self, update: Update, reason: PeerError) -> None:
+        """Batch an update anew whose place in a block came to nothing, a bounded number of times.
+
+        It is judged and attested again, unless it has expired by now.
+        """
+        if not update.is_open:
+            return
+        if update.tries >= UNDECIDED_TRIES_MAX:
+            self._refuse(update, reason)
+            return
+        update.tries += 1
+        self.add(update)
 
     async def run(self) -> None:
         """Form batches and see them through until cancelled."""
@@ -246,8 +262,8 @@ class Pipeline:
             self.add(update)
 
     async def _store(self, updates: Sequence[Update]) -> list[Update]:
-        """Make updates durable here; return those whose bytes are what was signed for."""
-        pairs = _open_pairs(updates)
+        """Make updates durable that are not yet; return those whose bytes were signed for."""
+        pairs = [pair for pair in _open_pairs(updates) if pair[0].stage < Stage.RECEIVED]
         whole = [(one, update.payload) for update, one in pairs if update.payload]
         owners = [update for update, _ in pairs if update.payload]
         refused: tuple[int, ...] = ()
@@ -260,15 +276,15 @@ class Pipeline:
             raise failures.exceptions[0] from None
         for position in refused:
             self._refuse(owners[position], hash_refusal())
-        left = [update for update, _ in pairs if update.is_open]
+        received = [update for update, _ in pairs if update.is_open]
         held = [one for update, one in pairs if update.is_open]
         self._context.admission.note_held(held)
         self._context.crash_points.reach("ingestion.before_received")
-        self._progress.advance(left, Stage.RECEIVED)
+        self._progress.advance(received, Stage.RECEIVED)
         for one in held:
             self._metrics.update_size_bytes.observe(one.submission.payload_size)
-        self._count("received", left)
-        return left
+        self._count("received", received)
+        return [update for update, _ in _open_pairs(updates)]
 
     async def _attest(
         self, height: int, pairs: list[tuple[Update, AdmittedUpdate]]
@@ -281,9 +297,11 @@ class Pipeline:
         if isinstance(outcome, Certified):
             self._context.crash_points.reach("ingestion.after_attest")
             updates = [update for update, _ in pairs]
+            self._count("attested", [one for one in updates if one.stage < Stage.ATTESTED])
             self._progress.advance(updates, Stage.ATTESTED)
-            self._count("attested", updates)
             await self._hand_over(batch, outcome.attestations)
+            for update in updates:
+                update.handed = True
             self._progress.release(updates)
             light = Batch(batch.number, height, (), (), batch.records, batch.root)
             self._handed[batch.number] = Handed(

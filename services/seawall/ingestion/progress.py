@@ -64,9 +64,21 @@ class Update:
     """One update that this site knows of.
 
     `admitted` and `payload` are there while the site works on it; `event` is the last step.
+    `handed` says that consensus has it in a batch of this site, whose verdict is awaited; `tries`
+    counts how often it was batched anew after one that decided nothing.
     """
 
-    __slots__ = ("admitted", "arrived_us", "event", "payload", "sinks", "size_bytes", "update_id")
+    __slots__ = (
+        "admitted",
+        "arrived_us",
+        "event",
+        "handed",
+        "payload",
+        "sinks",
+        "size_bytes",
+        "tries",
+        "update_id",
+    )
 
     def __init__(
         self, update_id: bytes, admitted: AdmittedUpdate | None, payload: bytes, arrived_us: int
@@ -78,6 +90,8 @@ class Update:
         self.size_bytes = len(payload) + (admitted.beside_size_bytes if admitted else 0)
         self.arrived_us = arrived_us
         self.event: Event | None = None
+        self.handed = False
+        self.tries = 0
         self.sinks: list[tuple[Sink, int]] = []
 
     @property
@@ -104,6 +118,7 @@ class Progress:
         self._expiring: list[tuple[int, bytes]] = []
         self._remembered: OrderedDict[bytes, Update] = OrderedDict()
         self._watched: dict[bytes, list[Sink]] = {}
+        self._final: dict[bytes, None] = {}
         self._cuts: OrderedDict[tuple[str, int], tuple[bytes, ...]] = OrderedDict()
         self.room = asyncio.Event()
         self.bytes_in_flight = 0
@@ -199,6 +214,8 @@ class Progress:
         if update is not None:
             self.attach(update, sink, 0)
             return
+        if update_id in self._final:
+            sink.notify(0, Event(update_id, Stage.FINAL))
         waiting = self._watched.setdefault(update_id, [])
         waiting[:] = [one for one in waiting if not one.closed]
         if len(waiting) >= SINKS_MAX:
@@ -233,10 +250,28 @@ class Progress:
         self.room.set()
 
     def refuse(self, update: Update, refusal: SeawallError) -> None:
-        """End an update that is in flight."""
+        """End an update that is in flight; one that is FINAL has its entry to come."""
+        if update.stage == Stage.FINAL:
+            return
         if update.is_open and update.update_id in self._in_flight:
             self._land(update)
             self._step(update, Event(update.update_id, Stage.REFUSED, refusal))
+
+    # --- steps of consensus ----------------------------------------------------------------------
+
+    def final(self, update_ids: Iterable[bytes]) -> None:
+        """Note that this site's replica states updates to be FINAL; most are of other sites."""
+        for update_id in update_ids:
+            update = self._in_flight.get(update_id)
+            if update is not None:
+                self.advance((update,), Stage.FINAL)
+            elif update_id not in self._remembered:
+                self._final[update_id] = None
+                for sink in self._watched.get(update_id, ()):
+                    if not sink.closed:
+                        sink.notify(0, Event(update_id, Stage.FINAL))
+        while len(self._final) > self._settings.remembered_max:
+            del self._final[next(iter(self._final))]
 
     # --- steps of the ledger ---------------------------------------------------------------------
 
@@ -247,6 +282,7 @@ class Progress:
         if update is not None:
             self._land(update)
         else:
+            self._final.pop(update_id, None)
             update = self._remembered.get(update_id)
             if update is None:
                 waiting = self._watched.pop(update_id, None)
@@ -271,16 +307,30 @@ class Progress:
         return update
 
     def overtaken(self, contributor: bytes, seq: int, payload: bytes, update_id: bytes) -> None:
-        """End updates in flight that the acceptance of another one rules out."""
+        """End updates in flight that the acceptance of another one rules out.
+
+        An equal payload that consensus has may still be accepted, with taint.
+        """
         other = self._by_seq.get((contributor, seq))
         if other is not None and other != update_id:
             hint = "another update with this number was committed: use each number once"
             self.refuse(self._in_flight[other], PeerError("REPLAY_EQUIVOCATION", hint, field="seq"))
         other = self._by_payload.get((contributor, payload))
-        if other is not None and other != update_id:
+        if other is not None and other != update_id and not self._in_flight[other].handed:
             hint = "this contributor's payload was committed with another update"
             refusal = PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
             self.refuse(self._in_flight[other], refusal)
+
+    def undecided(self, update_id: bytes) -> Update | None:
+        """Return an update of this site's batches that a verdict left undecided, once a batch.
+
+        Who watches an update of another site hears nothing of it: that site tries again.
+        """
+        update = self._in_flight.get(update_id)
+        if update is None or not update.handed or update.stage >= Stage.FINAL:
+            return None
+        update.handed = False
+        return update
 
     def refused(self, update_id: bytes, refusal: SeawallError) -> None:
         """End an update that was delivered and not accepted."""
@@ -312,13 +362,16 @@ class Progress:
             self.decided(update_id, version, None)
 
     def rise(self, height: int, tree_size: int) -> None:
-        """Note that everything up to a commit is known, and end what has expired by then."""
+        """Note that everything up to a commit is known, and end what has expired by then.
+
+        What consensus has may still be accepted: its verdict decides.
+        """
         self.height = height
         self.tree_size = tree_size
         while self._expiring and self._expiring[0][0] <= height:
             _, update_id = heapq.heappop(self._expiring)
             update = self._in_flight.get(update_id)
-            if update is not None:
+            if update is not None and not update.handed:
                 hint = "sign again with a later expiry and a new number"
                 self.refuse(update, PeerError("REPLAY_EXPIRED", hint, field="expiresHeight"))
 

@@ -9,7 +9,7 @@ from seawall.errors import OperationalError, SeawallError
 from seawall.ingestion.certifier import Certifier
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.following import follow
-from seawall.ingestion.host import GrpcAttesters, GrpcOrderer, OwnLog
+from seawall.ingestion.host import GrpcAttesters, GrpcOrderer, OwnFinality, OwnLog
 from seawall.ingestion.intake import Intake
 from seawall.ingestion.pipeline import Pipeline
 from seawall.ingestion.progress import Progress
@@ -23,6 +23,7 @@ from seawall.runtime.status import error_from
 from seawall.telemetry.metrics import IngestMetrics
 
 FOLLOW_PAUSE_SECONDS = 0.2
+FINALITY_PAUSE_SECONDS_MAX = 5.0
 
 
 class IngestionService:
@@ -43,6 +44,7 @@ class IngestionService:
         self._metrics = IngestMetrics(context.registry)
         self._ledger = LedgerClient(channels, seconds_max=seconds_max)
         self._log = OwnLog(channels, seconds_max)
+        self._finality = OwnFinality(channels)
         self._attesters = GrpcAttesters(channels, context.committee.size, context.site, settings)
         self._orderer = GrpcOrderer(channels, context.site, seconds_max)
         certifier = Certifier(
@@ -78,6 +80,7 @@ class IngestionService:
             group.create_task(self._pipeline.run(), name="pipeline")
             group.create_task(self._receiving.run(), name="uploads")
             group.create_task(self._follow(), name="follow")
+            group.create_task(self._follow_finality(), name="finality")
 
     def ready(self) -> bool:
         """Say whether the own ledger's entries are coming in."""
@@ -93,7 +96,10 @@ class IngestionService:
                     self._progress.rise(height, start)
                 self._following = True
                 async for page in self._log.follow(start):
-                    self._count(len(follow(page, self._progress)))
+                    followed = follow(page, self._progress)
+                    self._count(len(followed.committed))
+                    for update, reason in followed.undecided:
+                        self._pipeline.add_again(update, reason)
                     start = page.start + len(page.entries)
                 failure: SeawallError = OperationalError("RPC_ENDED", "the ledger ended the stream")
             except grpc.RpcError as fault:
@@ -103,6 +109,21 @@ class IngestionService:
             self._following = False
             self._context.log.info("ledger_away", code=failure.code)
             await asyncio.sleep(FOLLOW_PAUSE_SECONDS)
+
+    async def _follow_finality(self) -> None:
+        """Report what consensus states to be FINAL; what is missed COMMITTED says later."""
+        pause = FOLLOW_PAUSE_SECONDS
+        while True:
+            try:
+                async for update_ids in self._finality.follow():
+                    pause = FOLLOW_PAUSE_SECONDS
+                    self._progress.final(update_ids)
+                code = "RPC_ENDED"
+            except grpc.RpcError as fault:
+                code = error_from(fault).code
+            self._context.log.info("finality_away", code=code)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, FINALITY_PAUSE_SECONDS_MAX)
 
     def _count(self, committed: int) -> None:
         if committed:

@@ -3,7 +3,7 @@
 from seawall.errors import PeerError
 from seawall.formats import entry as entries
 from seawall.ingestion.batch import History
-from seawall.ingestion.following import cut_reason
+from seawall.ingestion.following import cut_reason, taint_reason
 from seawall.ingestion.progress import Progress, Stage
 from seawall.ingestion.streams import Outbox
 
@@ -58,6 +58,8 @@ class Watching:
         """Report which version an update went into, or why into none."""
         if isinstance(decision, entries.VersionEntry):
             self._progress.decided(update_id, decision.version, None)
+        elif isinstance(decision, entries.UpdateEntry):
+            self._progress.decided(update_id, 0, taint_reason(decision.taint))
         elif isinstance(decision, (entries.CutEntry, entries.DroppedEntry)):
             for one in decision.dropped:
                 if one.update_id == update_id.hex():

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from seawall.codec import record_count
 from seawall.domain.commit import CertifiedCheckpoint
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.ledger.disk import finish
@@ -214,11 +213,10 @@ class Appender:
 
 
 def _updates_of(item: _Item) -> int:
-    """Return how many updates a commit delivers, 0 for a certificate."""
+    """Return how many updates a commit decides, 0 for a certificate."""
     if isinstance(item.content, CertifiedCheckpoint):
         return 0
-    blocks = item.content.blocks
-    return sum(record_count(batch.records_bytes) for block in blocks for batch in block.batches)
+    return sum(len(verdict.positions) for verdict in item.content.verdicts)
 
 
 def _refuse(item: _Item, error: SeawallError) -> None:

@@ -13,7 +13,7 @@ from seawall.crypto.merkle import EMPTY_ROOT
 from seawall.domain.block import UpdateRecord
 from seawall.errors import PeerError
 from seawall.ledger import refusals, rows
-from seawall.ledger.execution import ROLE_OF
+from seawall.ledger.acceptance import ROLE_OF
 from seawall.ledger.log import Log
 from seawall.ledger.refusals import refusal
 from seawall.ledger.state import ContributorState

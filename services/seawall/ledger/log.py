@@ -197,7 +197,8 @@ class Log:
             batch.put(Table.NODES, rows.node_key(level, index), value)
         self.state.write((), self.state.tasks, batch)
         size, root = frontier.size, frontier.root()
-        row = rows.CommitRow(_NO_COMMIT, size, root, 0, self.state.root(size, root), 0)
+        state_root = self.state.root(size, root, b"")
+        row = rows.CommitRow(_NO_COMMIT, size, root, 0, state_root, 0, b"")
         batch.put(Table.COMMITS, rows.key_of(GENESIS_INDEX), rows.encode(row))
         batch.put(Table.SIZES, rows.key_of(size), rows.key_of(GENESIS_INDEX))
         batch.put(Table.META, rows.GENESIS_KEY, self.origin.encode())
@@ -231,7 +232,7 @@ class Log:
         """Read the state's tables; their digest must be the one the last commit led to."""
         self.state.load(self.store)
         row = self.head.row
-        if self.state.root(row.tree_size, row.root) != row.state_root:
+        if self.state.root(row.tree_size, row.root, row.finality_digest) != row.state_root:
             raise _corrupt("state")
 
     def _load_certificate(self) -> rows.CertificateRow | None:

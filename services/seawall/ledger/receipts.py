@@ -9,7 +9,7 @@ from seawall.formats import entry as entries
 from seawall.formats.receipt import encode_receipt
 from seawall.ledger import rows
 from seawall.ledger.log import Log
-from seawall.ledger.refusals import refusal
+from seawall.ledger.refusals import VERDICT_UNDECIDED, refusal
 from seawall.ledger.state import read_entry
 from seawall.ledger.store import Table
 from seawall.ledger.tree import Tree
@@ -58,18 +58,21 @@ class Receipts:
         Args:
             update_id: the update.
             aggregated: whether to prove the cut and the version as well. An update that a cut
-                dropped has no version; its receipt ends with the cut.
+                dropped has no version; its receipt ends with the cut. No cut takes a tainted
+                update; its receipt ends with its own entry, which says so.
             note: the newest certified checkpoint, empty before the first.
             envelope: the submission's envelope in canonical form, where this site has it.
 
         Raises:
-            PeerError: the code with which the state rules refused the update.
+            PeerError: the code with which a verdict refused the update. One that was not decided
+                in time may come again: its receipt is still awaited.
 
         """
         value = self._log.store.get(Table.UPDATES, update_id)
         outcome = None if value is None else rows.decode_outcome(value)
         if isinstance(outcome, rows.Refused):
-            if outcome.commit <= self._log.certified_index:
+            is_certain = outcome.commit <= self._log.certified_index
+            if is_certain and outcome.code != VERDICT_UNDECIDED:
                 raise refusal(outcome.code)
             outcome = None
         if outcome is None or not note or outcome.entry >= self._log.certified_size:
@@ -87,6 +90,8 @@ class Receipts:
     def _decision(self, update_id: bytes, outcome: rows.Accepted) -> list[int] | Pending:
         """Return the entries that say which version an update went into, or into none."""
         cut_entry = outcome.cut_entry
+        if cut_entry is None and self._is_tainted(outcome.entry):
+            return []
         if cut_entry is None or cut_entry >= self._log.certified_size:
             return Pending(decided_landmark(update_id))
         cut = read_entry(cut_entry, self._log.store)
@@ -104,6 +109,12 @@ class Receipts:
         if entry is None or entry >= self._log.certified_size:
             entry = version.usable_entry
         return [cut_entry, entry]
+
+    def _is_tainted(self, index: int) -> bool:
+        """Return whether no cut will ever decide on the update of this entry."""
+        update = read_entry(index, self._log.store)
+        assert isinstance(update, entries.UpdateEntry), "an accepted update has its entry"
+        return bool(update.taint)
 
     def _dropped_entry(self, identity: str, cut: entries.CutEntry, cut_entry: int) -> int:
         """Return the entry that says that a cut dropped an update."""

@@ -67,7 +67,8 @@ class CommitRow(msgspec.Struct, frozen=True, array_like=True):
     """What a commit led to.
 
     `tree_size` and `root` are those after it, `state_root` is the digest of the state after it;
-    `updates` counts all updates accepted so far.
+    `updates` counts all updates accepted so far; `finality_digest` is that of the finaliser's
+    state after it, 32 bytes, or empty before there was anything to judge.
     """
 
     digest: bytes
@@ -76,6 +77,7 @@ class CommitRow(msgspec.Struct, frozen=True, array_like=True):
     clock_ms: int
     state_root: bytes
     updates: int
+    finality_digest: bytes
 
 
 class CertificateRow(msgspec.Struct, frozen=True, array_like=True):
@@ -110,6 +112,17 @@ class SeqRow(msgspec.Struct, frozen=True):
 
     commit: int
     entry: int
+    reported: bool
+
+
+class Rejection(msgspec.Struct, frozen=True, array_like=True):
+    """A number (`seq_key`) under which no update was accepted, and the first that was rejected.
+
+    `reported` once a second one under it is in the log as evidence.
+    """
+
+    key: bytes
+    update_id: bytes
     reported: bool
 
 
@@ -177,13 +190,14 @@ class VersionRow(msgspec.Struct, frozen=True, array_like=True):
 
 _decode_commit: Final = msgspec.msgpack.Decoder(CommitRow).decode
 _decode_certificate: Final = msgspec.msgpack.Decoder(CertificateRow).decode
+_decode_rejection: Final = msgspec.msgpack.Decoder(Rejection).decode
 _decode_contributor: Final = msgspec.msgpack.Decoder(ContributorRow).decode
 _decode_task: Final = msgspec.msgpack.Decoder(TaskRow).decode
 _decode_version: Final = msgspec.msgpack.Decoder(VersionRow).decode
 
 
 def encode(
-    row: CommitRow | CertificateRow | ContributorRow | TaskRow | VersionRow,
+    row: CommitRow | CertificateRow | Rejection | ContributorRow | TaskRow | VersionRow,
 ) -> bytes:
     """Return the bytes of a row."""
     return _encode(row)
@@ -197,6 +211,11 @@ def decode_commit(data: bytes) -> CommitRow:
 def decode_certificate(data: bytes) -> CertificateRow:
     """Return the newest certificate."""
     return _decode_certificate(data)
+
+
+def decode_rejection(data: bytes) -> Rejection:
+    """Return a rejected number."""
+    return _decode_rejection(data)
 
 
 def decode_contributor(data: bytes) -> ContributorRow:

@@ -8,29 +8,30 @@ import grpc
 import grpc.aio
 
 from seawall.api.v1 import ledger_pb2 as pb
-from seawall.api.v1 import ledger_pb2_grpc, types_pb2
-from seawall.codec import RECORD_BYTES, decode_block, decode_records
-from seawall.crypto.hashing import DIGEST_BYTES
-from seawall.domain.block import Ref
-from seawall.domain.commit import CertifiedCheckpoint, Cosignature
+from seawall.api.v1 import ledger_pb2_grpc
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.formats import dsse
 from seawall.formats.receipt import ENVELOPE_BYTES_MAX
 from seawall.ledger.appending import Appender
 from seawall.ledger.config import LedgerSettings
-from seawall.ledger.execution import Delivery
-from seawall.ledger.judging import Claim, Judge
+from seawall.ledger.judging import Judge
 from seawall.ledger.landmarks import Landmarks
 from seawall.ledger.log import Log, Position
+from seawall.ledger.messages import (
+    certificate_of,
+    claims_of,
+    delivery_of,
+    digest_of,
+    page_message,
+    rooted_message,
+)
 from seawall.ledger.payloads import ChunkData, Payloads, Submission
 from seawall.ledger.pipeline import Line, Pipeline
-from seawall.ledger.reading import LogReader, Page
+from seawall.ledger.reading import LogReader
 from seawall.ledger.receipts import Pending, Receipts
-from seawall.ledger.refusals import refusal as refusal_of
 from seawall.runtime.fragments import whole
 from seawall.runtime.status import AnyContext, abort, refusal
 
-JUDGE_ITEMS_MAX: Final = 1024
 WAIT_MS_MAX: Final = 60_000
 
 
@@ -65,14 +66,14 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         self, request_iterator: AsyncIterator[pb.AppendRequest], context: AnyContext
     ) -> AsyncIterator[pb.AppendResponse]:
         """Take commits and certificates from consensus."""
-        yield _rooted(self._log.head)
+        yield rooted_message(self._log.head)
         try:
             line: Line[pb.AppendRequest, Position | None] = Line(
                 self._running(), self._append, self._settings.commits_in_flight_max
             )
             async for position in line.run(whole(request_iterator)):
                 if position is not None:
-                    yield _rooted(position)
+                    yield rooted_message(position)
         except SeawallError as error:
             await abort(context, error)
 
@@ -84,7 +85,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         if height > self._log.head.index:
             return pb.JudgeResponse(height=self._log.head.index, later=True)
         try:
-            refused = Judge(self._log, height).refuse(_claims(request))
+            refused = Judge(self._log, height).refuse(claims_of(request))
         except SeawallError as error:
             await abort(context, error)
         return pb.JudgeResponse(
@@ -115,7 +116,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         try:
             submissions = [
                 (
-                    _digest(one.update_id, "submissions.update_id"),
+                    digest_of(one.update_id, "submissions.update_id"),
                     Submission(one.envelope, one.manifest, one.provenance),
                 )
                 for one in request.submissions
@@ -148,7 +149,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             async for page in self._reader.follow(
                 request.start, request.limit, self._appender.certified, follow=request.follow
             ):
-                yield _page(page)
+                yield page_message(page)
         except SeawallError as error:
             await abort(context, error)
         finally:
@@ -190,7 +191,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.ReceiptResponse:
         """Return what proves an update, once it exists."""
         try:
-            update_id = _digest(request.update_id, "update_id")
+            update_id = digest_of(request.update_id, "update_id")
             wait_ms = min(request.wait_ms, WAIT_MS_MAX)
             document = await self._receipt(update_id, wait_ms, aggregated=request.aggregated)
         except SeawallError as error:
@@ -202,7 +203,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.HasPayloadResponse:
         """Return which chunks of a payload are stored."""
         try:
-            digest = _digest(request.payload_digest, "payload_digest")
+            digest = digest_of(request.payload_digest, "payload_digest")
             size_bytes = request.payload_size_bytes
             if size_bytes > self._log.genesis.admission.payload_size_bytes_max:
                 limit = self._log.genesis.admission.payload_size_bytes_max
@@ -222,7 +223,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> AsyncIterator[pb.GetPayloadResponse]:
         """Return the chunks of a payload."""
         try:
-            digest = _digest(request.payload_digest, "payload_digest")
+            digest = digest_of(request.payload_digest, "payload_digest")
             for chunk in self._payloads.chunks(digest, request.first_chunk):
                 yield pb.GetPayloadResponse(
                     chunk=pb.Chunk(
@@ -241,7 +242,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.GetSubmissionResponse:
         """Return what travelled beside an update."""
         try:
-            update_id = _digest(request.update_id, "update_id")
+            update_id = digest_of(request.update_id, "update_id")
             kept = self._payloads.submission(update_id)
             if kept is None:
                 hint = "not kept here: ask the site that took the update in"
@@ -283,7 +284,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     async def _append(self, request: pb.AppendRequest) -> "asyncio.Future[Position | None]":
         """Queue one commit or certificate."""
         is_commit = request.WhichOneof("kind") == "commit"
-        content = _delivery(request.commit) if is_commit else _certificate(request.certificate)
+        content = delivery_of(request.commit) if is_commit else certificate_of(request.certificate)
         return await self._appender.enqueue(content)
 
     async def _put(self, request: pb.PutPayloadRequest) -> pb.PutPayloadResponse:
@@ -326,74 +327,6 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         if kept is None or not kept.envelope:
             return None
         return dsse.encode(dsse.decode(kept.envelope, size_max=ENVELOPE_BYTES_MAX))
-
-
-def _rooted(position: Position) -> pb.AppendResponse:
-    """Return the answer to a commit."""
-    row = position.row
-    return pb.AppendResponse(index=position.index, tree_size=row.tree_size, root=row.root)
-
-
-def _page(page: Page) -> pb.EntriesResponse:
-    """Return a run of entries as a message."""
-    return pb.EntriesResponse(
-        start=page.start,
-        entries=page.entries,
-        commit_index=page.commit_index,
-        refused=[
-            pb.RefusedUpdate(
-                update_id=one.update_id,
-                refusal=refusal(refusal_of(one.code)),
-                commit_index=one.commit,
-            )
-            for one in page.refused
-        ],
-    )
-
-
-def _delivery(commit: types_pb2.Commit) -> Delivery:
-    """Return a commit with its blocks decoded; their signatures were checked by consensus."""
-    leader = commit.leader
-    return Delivery(
-        index=commit.index,
-        previous_digest=commit.previous_digest,
-        digest=commit.digest,
-        leader=Ref(leader.round, leader.author, leader.digest),
-        clock_ms=commit.clock_ms,
-        blocks=tuple([decode_block(raw).block for raw in commit.blocks]),
-    )
-
-
-def _certificate(certificate: types_pb2.CertifiedCheckpoint) -> CertifiedCheckpoint:
-    """Return a certificate."""
-    return CertifiedCheckpoint(
-        index=certificate.index,
-        commit_digest=certificate.commit_digest,
-        tree_size=certificate.tree_size,
-        root=certificate.root,
-        cosignatures=tuple([Cosignature(one.author, one.blob) for one in certificate.cosignatures]),
-    )
-
-
-def _claims(request: pb.JudgeRequest) -> list[Claim]:
-    """Return the updates to judge."""
-    items = request.items
-    if len(items) > JUDGE_ITEMS_MAX:
-        raise PeerError("BATCH_SIZE", f"judge at most {JUDGE_ITEMS_MAX} updates", field="items")
-    if any(len(item.record) != RECORD_BYTES for item in items):
-        raise PeerError("RECORD_SIZE", f"a record has {RECORD_BYTES} bytes", field="items.record")
-    records = decode_records(b"".join([item.record for item in items])) if items else ()
-    return [
-        Claim(record, item.base_digest, item.checkpoint_size, item.checkpoint_root)
-        for record, item in zip(records, items, strict=True)
-    ]
-
-
-def _digest(value: bytes, field: str) -> bytes:
-    """Return a digest, which has 32 bytes."""
-    if len(value) != DIGEST_BYTES:
-        raise PeerError("RPC_DIGEST", "a digest has 32 bytes", field=field)
-    return value
 
 
 async def _abort_invalid(context: AnyContext, error: SeawallError) -> NoReturn:

@@ -15,6 +15,7 @@ from seawall.domain.genesis import Genesis, Task
 from seawall.errors import OperationalError, PeerError
 from seawall.formats import entry as entries
 from seawall.ledger import rows
+from seawall.ledger.rejections import Rejections
 from seawall.ledger.state_root import TableDigest, combine
 from seawall.ledger.store import Batch, Reader, Table
 
@@ -44,12 +45,15 @@ class ContributorState:
         return None if behind > window else bool(self.accepted >> behind & 1)
 
     def accept(self, seq: int, window: int) -> None:
-        """Mark a seq that is inside the window as accepted."""
+        """Mark a seq as accepted; below the window nothing is kept of it here."""
         ahead = seq - self.highest
-        if ahead > 0:
+        if ahead > window:
+            # Never shift by a number that somebody else has chosen.
+            self.accepted, self.highest = 1, seq
+        elif ahead > 0:
             self.accepted = (self.accepted << ahead | 1) & ((2 << window) - 1)
             self.highest = seq
-        else:
+        elif ahead >= -window:
             self.accepted |= 1 << -ahead
 
     def row(self) -> bytes:
@@ -128,6 +132,7 @@ class State:
         "_pending_digest",
         "_task_digest",
         "contributors",
+        "rejections",
         "task_index",
         "tasks",
         "window",
@@ -144,6 +149,7 @@ class State:
             self.contributors[identity] = ContributorState(
                 index, identity, person.roles, len(self.tasks)
             )
+        self.rejections = Rejections()
         self._contributor_digest = TableDigest()
         self._task_digest = TableDigest()
         self._pending_digest = TableDigest()
@@ -177,14 +183,15 @@ class State:
             self._task_digest.set(task.index, row)
             batch.put(Table.TASKS, rows.key_of(task.index), row)
 
-    def root(self, tree_size: int, tree_root: bytes) -> bytes:
-        """Return the state root beside a tree, 32 bytes."""
+    def root(self, tree_size: int, tree_root: bytes, finality_digest: bytes) -> bytes:
+        """Return the state root beside a tree and a finaliser's state, 32 bytes."""
         tables = (
             self._contributor_digest.digest(),
             self._task_digest.digest(),
             self._pending_digest.digest(),
+            self.rejections.digest(),
         )
-        return combine(tables, tree_size, tree_root)
+        return combine(tables, tree_size, tree_root, finality_digest)
 
     def load(self, reader: Reader) -> None:
         """Take over the rows of a store.
@@ -206,6 +213,8 @@ class State:
                 waiting = _waiting_of(rows.number_of(key), reader)
                 task.add(waiting)
                 self._pending_digest.set(waiting.entry, waiting.candidate.update_id)
+            for key, value in _all(reader, Table.REJECTIONS):
+                self.rejections.load(rows.number_of(key), value)
         except (IndexError, ValueError, TypeError, msgspec.MsgspecError) as error:
             hint = "the state of the ledger is damaged: restore the directory, or sync anew"
             raise OperationalError("STORE_CORRUPT", hint, field="state") from error

@@ -17,7 +17,7 @@ _BUCKET_BITS: Final = 8
 _ROW: Final = Struct(">QI")
 _BUCKET: Final = Struct(">Q32s")
 _TREE: Final = Struct(">Q32s")
-_TAG: Final = b"seawall/state/v1"
+_TAG: Final = b"seawall/state/v2"
 
 
 class TableDigest:
@@ -57,13 +57,14 @@ class TableDigest:
         return sha256(b"".join([_BUCKET.pack(*bucket) for bucket in ordered])).digest()
 
 
-def combine(tables: Sequence[bytes], tree_size: int, root: bytes) -> bytes:
-    """Return the state root over the digests of the tables and the tree they stand beside.
+def combine(tables: Sequence[bytes], tree_size: int, root: bytes, finality_digest: bytes) -> bytes:
+    """Return the state root over the digests of the tables and what they stand beside.
 
     The tree covers everything that only grows (which sequence numbers and payloads were accepted,
-    and where): that is a function of the log's entries and needs no second hash.
+    and where): that is a function of the log's entries and needs no second hash. The finaliser's
+    digest covers what is delivered and not judged yet; it is empty before the first.
     """
-    return tagged(_TAG, *tables, _TREE.pack(tree_size, root))
+    return tagged(_TAG, *tables, _TREE.pack(tree_size, root), finality_digest)
 
 
 def _digest_rows(rows: dict[int, bytes]) -> bytes:

@@ -28,6 +28,7 @@ class Table(IntEnum):
     VERSIONS = 11
     PENDING = 12
     PLACES = 13
+    REJECTIONS = 14
 
 
 class Batch:

@@ -38,6 +38,7 @@ _API: Final = "seawall.api.v1."
 CALLERS: Final[Mapping[str, Who]] = MappingProxyType(
     {
         f"{_API}ConsensusService/Submit": Who.OWN_SITE,
+        f"{_API}ConsensusService/FollowFinality": Who.OWN_SITE,
         f"{_API}ConsensusService/Blocks": Who.SITES,
         f"{_API}ConsensusService/ConsensusStatus": Who.ANYONE,
         f"{_API}LedgerService/Append": Who.OWN_SITE,

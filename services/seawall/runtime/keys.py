@@ -5,6 +5,7 @@ cosigner.key    checkpoints
 log.key         the log line of checkpoints, common to all sites
 tls.key         TLS private key, PEM
 tls.crt         TLS certificate, PEM, pinned by genesis
+coin.key        share of the common coin's key, only with a coin (see `seawall.runtime.coin_key`)
 """
 
 import os

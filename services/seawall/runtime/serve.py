@@ -36,13 +36,15 @@ from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.authorisation import Guard
 from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
+from seawall.runtime.coin_key import read_coin_secret
 from seawall.runtime.crash import ArmedCrashPoints, parse
+from seawall.runtime.cuts import LinkCuts
 from seawall.runtime.health import Health
 from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
 from seawall.runtime.local import LocalServer
 from seawall.runtime.locks import DataDirectory
-from seawall.runtime.service import CHAOS, ROLES, Context, Service, SiteKeys
+from seawall.runtime.service import CHAOS, CONSENSUS, ROLES, Context, Service, SiteKeys
 from seawall.runtime.tls import Callers, client_server_credentials, peer_server_credentials
 from seawall.telemetry.exposition import MetricsServer
 from seawall.telemetry.logs import Log, open_log
@@ -179,9 +181,14 @@ class _Process:
         if config.site >= len(self.genesis.sites):
             raise LocalError("SITE_CONFIG", "no such site in genesis", field="site")
         self.secrets: SiteSecrets = read_site_secrets(config.keys_dir, self.genesis, config.site)
+        self.coin_secret = b""
+        if CONSENSUS in config.roles:
+            self.coin_secret = read_coin_secret(config.keys_dir, self.genesis, config.site)
         self.crash_points = ArmedCrashPoints()
         if config.crash_at is not None:
             self.crash_points.arm(*parse(config.crash_at))
+        cuttable = config.chaos.enabled and CONSENSUS in config.roles
+        self.cuts = LinkCuts() if cuttable else None
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
@@ -221,6 +228,7 @@ class _Process:
                 consensus=self.secrets.consensus,
                 cosigner=self.secrets.cosigner,
                 log=self.secrets.log,
+                coin=self.coin_secret if role == CONSENSUS else b"",
             ),
             data_dir=data_dir,
             channels=self.channels,
@@ -230,6 +238,8 @@ class _Process:
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
             admission=self.admission,
+            chaos_enabled=self.config.chaos.enabled,
+            cuts=self.cuts,
         )
 
     async def listen(

@@ -8,7 +8,7 @@ directories, metrics, channels to other roles.
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from seawall.crypto.signing import SigningKey
 from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
 from seawall.runtime.admission_cache import AdmissionCache
+from seawall.runtime.cuts import LinkCuts
 from seawall.telemetry.logs import Log
 from seawall.telemetry.metrics import Registry
 
@@ -83,11 +84,16 @@ class CrashPoints(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteKeys:
-    """The private keys of one site, each with a life of its own."""
+    """The private keys of one site, each with a life of its own.
+
+    `coin` is its share of the common coin's key (32 bytes): empty without a coin, and in processes
+    that do not run consensus.
+    """
 
     consensus: SigningKey
     cosigner: SigningKey
     log: SigningKey
+    coin: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,8 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
+    `chaos_enabled` says whether this process may misbehave on purpose; then `cuts` are the cut
+    links of its replica, if it runs one.
     """
 
     genesis: Genesis
@@ -111,6 +119,8 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
+    chaos_enabled: bool = False
+    cuts: LinkCuts | None = None
 
 
 class Service(Protocol):

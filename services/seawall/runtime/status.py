@@ -44,6 +44,9 @@ _BY_CODE: Final[Mapping[str, grpc.StatusCode]] = MappingProxyType(
         "REPLAY_PAYLOAD": grpc.StatusCode.ALREADY_EXISTS,
         "REPLAY_SEQ": grpc.StatusCode.ALREADY_EXISTS,
         "TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "VERDICT_CONTESTED": grpc.StatusCode.FAILED_PRECONDITION,
+        "VERDICT_OUTVOTED": grpc.StatusCode.FAILED_PRECONDITION,
+        "VERDICT_UNDECIDED": grpc.StatusCode.FAILED_PRECONDITION,
         "VERSION_PENDING": grpc.StatusCode.UNAVAILABLE,
     }
 )

@@ -11,7 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from seawall.consensus.engine import ALL_PEERS, Blocks, Output, Submitted
-from seawall.domain.block import Ref, UpdateRecord, VerifiedBlock
+from seawall.domain.block import Ref, VerifiedBlock
+from seawall.domain.commit import Judgement
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.checking import Checker, own_blocks
 from seawall.sim.coin import CoinKind
@@ -19,7 +20,7 @@ from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
 from seawall.sim.network import MILLISECOND_US, SECOND_US, FixedDelay
 from seawall.sim.plan import Passing, Plan
-from seawall.sim.workload import certified_batch, update_record
+from seawall.sim.workload import RecordSource, certified_batch
 from seawall.sim.world import World
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ CHECKED_SIZE_MAX: Final = 10
 """Up to this size all checkers are on and block bytes are verified."""
 
 _WAVE_SYNC: Final = 3
-_CONTRIBUTORS: Final = 64
+_LARGE_ROUNDS: Final = 12
 
 EXPECTED: Final[Mapping[int, tuple[int, int]]] = {3: (3, 4), 4: (4, 5), 5: (5, 6)}
 """Message delays by wave length: of a leader's block, of any other one."""
 
 EXPECTED_FINAL: Final = 3
-"""Message delays of an update on the fast path."""
+"""Message delays from a block's proposal to FINAL for its updates, at any wave length."""
+
+PROTOCOLS: Final[Mapping[str, int]] = {"sync": 3, "async4": 4, "async5": 5}
+"""Wave lengths by the name of a protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +64,11 @@ class Case:
 class Figures:
     """What one case showed. Latencies are medians, in message delays.
 
-    `leader` and `other` go from a block's proposal to its commit at any site; `update` and its
-    95th percentile from the hand-over of a batch to its site until that site's commit. Messages,
-    bytes and signatures are those of all sites together, per committed update.
+    `leader` and `other` go from a block's proposal to its commit at any site, `final` from there
+    to FINAL for its updates and `accepted` to the commit that delivers their ACCEPT, both at any
+    site too; `update` and its 95th percentile from the hand-over of a batch to its site until that
+    site's commit. Messages, bytes and signatures are those of all sites together, per committed
+    update.
     """
 
     size: int
@@ -70,6 +76,7 @@ class Figures:
     leader: float | None
     other: float | None
     final: float | None
+    accepted: float | None
     update: float | None
     update_p95: float | None
     rounds_per_delay: float
@@ -88,6 +95,7 @@ class _Tally:
     leader: list[int] = field(default_factory=list)
     other: list[int] = field(default_factory=list)
     final: list[int] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
     update: list[int] = field(default_factory=list)
     committed: int = 0
     messages: int = 0
@@ -127,17 +135,22 @@ class CostMeter(Checker):
         for commit in output.deliver:
             for block in commit.blocks:
                 self._commit(world, seat, block)
+            for verdict in commit.verdicts:
+                if verdict.judgement is Judgement.ACCEPT:
+                    self._note(tally.accepted, now_us, verdict.block, len(verdict.positions))
         for final in output.final:
-            proposed_us = self._proposed.get(final.block, 0)
-            if final.block.author == seat.author and proposed_us >= self._from_us:
-                tally.final.extend([now_us - proposed_us] * len(final.positions))
+            self._note(tally.final, now_us, final.block, len(final.positions))
+
+    def _note(self, into: list[int], now_us: int, ref: Ref, times: int) -> None:
+        """Take note of a latency since a block was proposed, if that was in the measured part."""
+        proposed_us = self._proposed.get(ref)
+        if proposed_us is not None and proposed_us >= self._from_us:
+            into.extend([now_us - proposed_us] * times)
 
     def _commit(self, world: World, seat: "Seat", block: VerifiedBlock) -> None:
         now_us, tally, ref = world.now_us, self.tally, block.ref
-        proposed_us = self._proposed.get(ref)
-        if proposed_us is not None and proposed_us >= self._from_us:
-            leaders = world.machinery.leaders(world.committee, world.plan, ref.round)
-            (tally.leader if ref.author in leaders else tally.other).append(now_us - proposed_us)
+        leaders = world.machinery.leaders(world.committee, world.plan, ref.round)
+        self._note(tally.leader if ref.author in leaders else tally.other, now_us, ref, 1)
         if ref.author != seat.author:
             return
         for batch in block.block.batches:
@@ -162,8 +175,7 @@ class _Source:
         self._meter = meter
         self._updates = updates
         self._numbers = [0] * world.committee.size
-        self._sequence = [0] * _CONTRIBUTORS
-        self._next_owner = 0
+        self._records = RecordSource()
 
     def begin(self) -> None:
         """Schedule the first batch of each site."""
@@ -178,17 +190,11 @@ class _Source:
         world = self._world
         self._numbers[site] += 1
         number = self._numbers[site]
-        records = tuple(self._record() for _ in range(self._updates))
+        records = tuple([self._records.next() for _ in range(self._updates)])
         batch = certified_batch(world.committee, site, number, records)
         self._meter.submitted(world.now_us, site, number, self._updates)
         world.push(world.seats[site], Submitted(batches=(batch,)))
         self._schedule(site, world.now_us + DELAY_US)
-
-    def _record(self) -> UpdateRecord:
-        owner = self._next_owner
-        self._next_owner = (owner + 1) % _CONTRIBUTORS
-        self._sequence[owner] += 1
-        return update_record(owner, self._sequence[owner])
 
 
 def plan_of(case: Case) -> Plan:
@@ -236,6 +242,7 @@ def measure(case: Case) -> Figures:
         leader=_in_delays(tally.leader, 0.5),
         other=_in_delays(tally.other, 0.5),
         final=_in_delays(tally.final, 0.5),
+        accepted=_in_delays(tally.accepted, 0.5),
         update=_in_delays(tally.update, 0.5),
         update_p95=_in_delays(tally.update, 0.95),
         rounds_per_delay=(_highest_round(world) - first) / delays,
@@ -265,7 +272,7 @@ def _in_delays(values: Sequence[int], share: float) -> float | None:
 
 
 HEADER: Final = (
-    *("n", "w", "leader δ", "other δ", "expected", "final δ", "update δ p50", "p95"),
+    *("n", "w", "leader δ", "other δ", "expected", "final δ", "accept δ", "update δ", "p95"),
     *("updates/δ", "offered", "rounds/δ", "messages", "bytes", "signatures"),
 )
 
@@ -280,6 +287,7 @@ def row(figures: Figures) -> tuple[str, ...]:
         _cell(figures.other),
         f"{leader}/{other}",
         _cell(figures.final),
+        _cell(figures.accepted),
         _cell(figures.update),
         _cell(figures.update_p95),
         f"{figures.updates_per_delay:.0f}",
@@ -295,6 +303,12 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def holds(figures: Figures) -> bool:
+    """Return whether a case takes the message delays of the protocol, exactly."""
+    found = (figures.leader, figures.other, figures.final)
+    return found == (*EXPECTED[figures.wave_length], EXPECTED_FINAL)
+
+
 def document(cases: Sequence[Figures]) -> dict[str, object]:
     """Return the figures as JSON values."""
     return {
@@ -302,7 +316,13 @@ def document(cases: Sequence[Figures]) -> dict[str, object]:
         "kind": "SimBench",
         "delayMs": DELAY_US // MILLISECOND_US,
         "cases": [
-            {**asdict(figures), "expected": EXPECTED[figures.wave_length]} for figures in cases
+            {
+                **asdict(figures),
+                "expected": EXPECTED[figures.wave_length],
+                "expected_final": EXPECTED_FINAL,
+                "holds": holds(figures),
+            }
+            for figures in cases
         ],
     }
 
@@ -315,6 +335,6 @@ def cases_of(sizes: Sequence[int], waves: Sequence[int], rounds: int, updates: i
         for size in sizes
     ]
     return [
-        case if case.size <= CHECKED_SIZE_MAX else replace(case, rounds=min(rounds, 12))
+        case if case.size <= CHECKED_SIZE_MAX else replace(case, rounds=min(rounds, _LARGE_ROUNDS))
         for case in found
     ]

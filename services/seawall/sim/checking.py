@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from seawall.consensus.engine import ALL_PEERS, Blocks, Output, Send
-from seawall.domain.block import VerifiedBlock
+from seawall.domain.block import Batch, UpdateRecord, VerifiedBlock
 
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
@@ -37,6 +37,12 @@ class Checker:
 
     def on_crash(self, world: "World", seat: "Seat") -> None:
         """Look at a seat that is about to stop."""
+
+    def on_update(self, world: "World", owner: int, record: UpdateRecord) -> None:
+        """Look at an update that a contributor has just handed in."""
+
+    def on_batch(self, world: "World", seat: "Seat", batch: Batch) -> None:
+        """Look at a batch that a seat's services are about to hand to its replica."""
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Look at a step whose records are durable and of which nothing has been sent yet."""

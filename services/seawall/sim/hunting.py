@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from seawall.sim.adversary import world_of
 from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import honest_machinery
@@ -33,7 +34,7 @@ def hunt(engine: str, name: str, *, only: str | None = None) -> Hunt:
         plan, parts = mutant.change(plan, honest_machinery(engine))
         checkers = [one for one in all_checkers() if only in (None, one.invariant)]
         with mutant.installed():
-            caught = _caught(World(plan, parts, checkers=checkers))
+            caught = _caught(world_of(plan, parts, checkers=checkers))
         if caught is not None and only in (None, caught):
             return Hunt(mutant=name, invariant=caught, seeds=seed + 1, seeds_max=mutant.seeds_max)
     return Hunt(mutant=name, invariant=None, seeds=mutant.seeds_max, seeds_max=mutant.seeds_max)

@@ -4,11 +4,9 @@ Each mutant changes one rule. It is made of the true parts: a subclass put in pl
 wrapped factory, a dishonest disk. The core has no hooks for this.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from types import ModuleType
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 from seawall.codec import decode_block
 from seawall.consensus.dag import coin as coin_module
@@ -38,48 +36,13 @@ from seawall.sim.broken_coin import (
     combine_shifted,
     verify_nothing,
 )
+from seawall.sim.broken_votes import FAST_PATH_MUTANTS
 from seawall.sim.byzantine import forger
 from seawall.sim.coin import CoinKind
 from seawall.sim.disk import Disk
 from seawall.sim.machinery import Machinery
+from seawall.sim.mutant import Change, Mutant
 from seawall.sim.plan import Plan
-
-Replacement: TypeAlias = tuple[ModuleType, str, object]
-Change: TypeAlias = Callable[[Plan, Machinery], tuple[Plan, Machinery]]
-
-
-def _nothing(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
-    return plan, parts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One broken rule: what it changes, which schedules show it, and who must catch it.
-
-    `caught_by` lists every invariant that must catch it when its checker runs alone
-    (`ASSERT`: an assertion of the replica itself; `I16`: no progress); `seeds_max` is within
-    how many seeds.
-    """
-
-    summary: str
-    profile: str
-    caught_by: tuple[str, ...]
-    seeds_max: int = 20
-    change: Change = _nothing
-    replacements: tuple[Replacement, ...] = ()
-    engines: tuple[str, ...] = ("async", "sync")
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Put the broken classes in place of the true ones, and back again."""
-        true = [(module, name, getattr(module, name)) for module, name, _ in self.replacements]
-        try:
-            for module, name, broken in self.replacements:
-                setattr(module, name, broken)
-            yield
-        finally:
-            for module, name, value in true:
-                setattr(module, name, value)
 
 
 class LaxCommittee(Committee, frozen=True):
@@ -258,7 +221,7 @@ def _long_waves(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
 
 def _trust_everybody(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     broken = replace(parts, verify=_decode_only, hostile=forger(parts.engine))
-    return replace(plan, hostile=(len(plan.stakes) - 1,)), broken
+    return replace(plan, hostile={len(plan.stakes) - 1: ()}), broken
 
 
 def _decode_only(raw: bytes, committee: Committee, plan: Plan) -> VerifiedBlock:
@@ -286,7 +249,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "quorum_off_by_one": Mutant(
         summary="a quorum is one unit of stake too small",
         profile="split",
-        caught_by=("I3", "I4"),
+        caught_by=("I3", "I4", "I5", "I9", "I15"),
         seeds_max=20,
         change=_believing(LaxCommittee),
     ),
@@ -337,6 +300,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         summary="commits are made before all earlier slots are decided",
         profile="twins",
         caught_by=("ASSERT",),
+        seeds_max=40,
         replacements=((core_module, "Committer", ImpatientCommitter),),
     ),
     "walk_stops_at_highest_round": Mutant(
@@ -357,6 +321,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         caught_by=("I2",),
         change=_trust_everybody,
     ),
+    **FAST_PATH_MUTANTS,
     "never_fetches": Mutant(
         summary="missing blocks are not asked for",
         profile="twins",

@@ -7,15 +7,19 @@ whatever was on its way. Both ends learn of a break and of a new connection as e
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
+
+from seawall.consensus.engine import Message
 
 SECOND_US: Final = 1_000_000
 MILLISECOND_US: Final = 1_000
 RETRANSMIT_US: Final = 200 * MILLISECOND_US
 RETRANSMIT_US_MAX: Final = 10 * SECOND_US
 RECONNECT_US: Final = 50 * MILLISECOND_US
+SILENCE_US: Final = 10 * SECOND_US
+"""A link that has heard nothing for so long ends, as `silence_seconds_max` has it at real sites."""
 
 
 class Delay(Protocol):
@@ -85,11 +89,15 @@ class Quality:
     """What is wrong with one direction of a link: more delay, jitter around it, lost segments.
 
     `loss` is the chance of each further wait for a segment to be sent again: streams lose nothing.
+    `late` is the chance that a segment is overtaken by later ones; the stream waits `late_us` for
+    it, since nothing is handed on out of order.
     """
 
     add_us: int = 0
     jitter_us: int = 0
     loss: float = 0.0
+    late: float = 0.0
+    late_us: int = 0
 
     def and_then(self, other: "Quality") -> "Quality":
         """Return both faults at once."""
@@ -97,14 +105,21 @@ class Quality:
             add_us=self.add_us + other.add_us,
             jitter_us=self.jitter_us + other.jitter_us,
             loss=1.0 - (1.0 - self.loss) * (1.0 - other.loss),
+            late=1.0 - (1.0 - self.late) * (1.0 - other.late),
+            late_us=max(self.late_us, other.late_us),
         )
+
+
+Held: TypeAlias = tuple[int, int, tuple[Message, ...]]
+"""Messages that waited in one direction: (source, target, messages)."""
 
 
 @dataclass(slots=True)
 class Link:
     """One direction of a connection; `generation` counts its connections.
 
-    `messages` and `travel_us` count what it carried since somebody last set them to zero.
+    `messages` and `travel_us` count what it carried since somebody last set them to zero. `held`
+    are messages in a direction that delivers nothing for the time being, oldest first.
     """
 
     up: bool = False
@@ -112,6 +127,7 @@ class Link:
     arrival_us: int = 0
     messages: int = 0
     travel_us: int = 0
+    held: list[Message] = field(default_factory=list)
 
 
 class Network:
@@ -142,6 +158,7 @@ class Network:
         self._blind: frozenset[tuple[int, int]] = frozenset()
         self._repair: dict[tuple[int, int], int] = {}
         self._qualities: Mapping[tuple[int, int], Quality] = {}
+        self._stalled: dict[tuple[int, int], int] = {}
         size = len(self.authors)
         self._links = [[Link() for _ in range(size)] for _ in range(size)]
         self.peers = tuple(
@@ -172,12 +189,46 @@ class Network:
         """Say what is wrong with directions (source, target); all others are well."""
         self._qualities = qualities
 
+    def set_stalled(self, directions: Iterable[tuple[int, int]], now_us: int) -> list[Held]:
+        """Let exactly these directions deliver nothing; return what others had held back.
+
+        Each is (source, target, messages): the caller sends them now. A connection ends when one
+        of its directions has been silent for `SILENCE_US`.
+        """
+        before = self._stalled
+        self._stalled = {pair: before.get(pair, now_us) for pair in directions}
+        freed: list[Held] = []
+        for source, target in before:
+            link = self._links[source][target]
+            if (source, target) not in self._stalled and link.held:
+                freed.append((source, target, tuple(link.held)))
+                link.held.clear()
+        return freed
+
+    def hold(self, source: int, target: int, message: Message) -> bool:
+        """Keep a message back when its direction delivers nothing; return whether it was kept."""
+        if (source, target) not in self._stalled:
+            return False
+        self._links[source][target].held.append(message)
+        return True
+
+    def round_trip_us(self, a: int, b: int, random: Random) -> int | None:
+        """Draw the time of a question and its answer; None where the two cannot talk."""
+        if not self.is_up(a, b) or (a, b) in self._stalled or (b, a) in self._stalled:
+            return None
+        return self._travel_us(a, b, random) + self._travel_us(b, a, random)
+
     def take_travel(self, source: int, target: int) -> tuple[int, int]:
         """Return (messages, their travel times together) of a direction since the last call."""
         link = self._links[source][target]
         found = link.messages, link.travel_us
         link.messages = link.travel_us = 0
         return found
+
+    def carried(self, source: int, target: int) -> tuple[int, int]:
+        """Return (messages, their travel times together) since they were last set to zero."""
+        link = self._links[source][target]
+        return link.messages, link.travel_us
 
     def is_up(self, source: int, target: int) -> bool:
         """Return whether a message sent now would travel."""
@@ -208,21 +259,28 @@ class Network:
         if self.loss.reset and self._random.random() < self.loss.reset:
             self.reset(source, target, now_us)
             return None
-        delay = self._delay.sample_us(self._random, self._zones[source], self._zones[target])
-        delay += self._resent_us(self.loss.retransmit)
-        quality = self._qualities.get((source, target))
-        if quality is not None:
-            around = self._random.randint(-quality.jitter_us, quality.jitter_us)
-            delay = max(1, delay + quality.add_us + around) + self._resent_us(quality.loss)
+        delay = self._travel_us(source, target, self._random)
         link.arrival_us = max(link.arrival_us, now_us + delay)
         link.messages += 1
         link.travel_us += link.arrival_us - now_us
         return link.arrival_us, link.generation
 
-    def _resent_us(self, loss: float) -> int:
+    def _travel_us(self, source: int, target: int, random: Random) -> int:
+        """Draw how long one message is on its way."""
+        delay = self._delay.sample_us(random, self._zones[source], self._zones[target])
+        delay += self._resent_us(self.loss.retransmit, random)
+        quality = self._qualities.get((source, target))
+        if quality is not None:
+            around = random.randint(-quality.jitter_us, quality.jitter_us)
+            delay = max(1, delay + quality.add_us + around) + self._resent_us(quality.loss, random)
+            if quality.late and random.random() < quality.late:
+                delay += quality.late_us
+        return delay
+
+    def _resent_us(self, loss: float, random: Random) -> int:
         """Draw how long the segments of a message wait to be sent again."""
         waited_us, wait_us = 0, RETRANSMIT_US
-        while loss and self._random.random() < loss:
+        while loss and random.random() < loss:
             waited_us += wait_us
             wait_us = min(2 * wait_us, RETRANSMIT_US_MAX)
         return waited_us
@@ -247,11 +305,19 @@ class Network:
             and self._group[a] == self._group[b]
             and (a, b) not in self._blind
             and self._repair.get((a, b), 0) <= now_us
+            and not self._is_silent(a, b, now_us)
+        )
+
+    def _is_silent(self, a: int, b: int, now_us: int) -> bool:
+        """Return whether a direction of this pair has delivered nothing for too long."""
+        return any(
+            now_us - self._stalled.get(pair, now_us) >= SILENCE_US for pair in ((a, b), (b, a))
         )
 
     def _switch(self, a: int, b: int, *, up: bool) -> None:
         for link in (self._links[a][b], self._links[b][a]):
             link.up = up
+            link.held.clear()
             if up:
                 link.generation += 1
                 link.arrival_us = 0

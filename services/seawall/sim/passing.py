@@ -93,3 +93,16 @@ class Passage:
         if found is None:
             raise PeerError("BLOCK_REFUSED", "refused before", field="blocks")
         return found
+
+
+def blocks_of(message: Message) -> tuple[VerifiedBlock, ...]:
+    """Return all blocks that a message carries."""
+    match message:
+        case Blocks(blocks=blocks) | BelowGc(blocks=blocks):
+            return blocks
+        case Commits(commits=commits, votes=votes):
+            return (*[block for commit in commits for block in commit.blocks], *votes)
+        case LatestReply(own=own, yours=yours):
+            return tuple([block for block in (own, yours) if block is not None])
+        case _:
+            return ()

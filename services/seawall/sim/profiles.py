@@ -1,16 +1,19 @@
 """Families of random plans: a profile and a seed name exactly one plan.
 
-Every plan keeps the stake of faulty authors (twins, lost disks) below one third; crashes with an
-intact disk and partitions may hit anybody, even all at once. All faults end by `heal_us`, so
-every plan must reach its goal afterwards.
+Every plan keeps the stake of faulty authors (twins, liars, lost disks) below one third; crashes
+with an intact disk and partitions may hit anybody, even all at once. All faults but lies end by
+`heal_us`, so every plan must reach its goal afterwards.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
+from seawall.consensus.byzantine.table import Script
+from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.coin import CoinKind
+from seawall.sim.deceit import draw_scripts
 from seawall.sim.disk import SEND_POINTS, CrashPoint
 from seawall.sim.network import (
     MILLISECOND_US,
@@ -21,13 +24,16 @@ from seawall.sim.network import (
     Loss,
     ZoneDelay,
 )
-from seawall.sim.plan import Crash, Fault, LossChange, Partition, Passing, Plan, Sight
+from seawall.sim.plan import Crash, Fault, LossChange, Owners, Partition, Passing, Plan, Sight
 
 WINDOW_US: Final = 900 * MILLISECOND_US
 """Faults fall into this first part of a run, in which some thirty leaders commit."""
 
-TRUE_COIN_ONE_IN: Final = 8
+TRUE_COIN_ONE_IN: Final = 32
 """One of so many schedules with a coin has threshold BLS, the others a keyed hash."""
+
+SIZE_MAX: Final = 10
+"""The largest committee of the profiles with liars; the others have four to seven sites."""
 
 
 @dataclass(slots=True)
@@ -38,6 +44,8 @@ class Draft:
     stakes: tuple[int, ...]
     twins: tuple[int, ...]
     faults: list[Fault]
+    has_coin: bool = False
+    hostile: dict[int, tuple[Script, ...]] = field(default_factory=dict)
     heal_us: int = 0
 
     @property
@@ -54,9 +62,9 @@ class Draft:
         self.heal_us = max(self.heal_us, time_us)
 
 
-def _stakes(random: Random) -> tuple[int, ...]:
-    size = random.choice((4, 5, 6, 7))
-    if random.randrange(2):
+def _stakes(random: Random, size_max: int = 7, *, equal: bool = False) -> tuple[int, ...]:
+    size = random.randint(4, size_max)
+    if random.randrange(2) or equal:
         return (1,) * size
     stakes = [random.randint(1, 4) for _ in range(size)]
     largest = stakes.index(max(stakes))
@@ -102,11 +110,12 @@ def _add_crashes(draft: Draft) -> None:
 def _add_lost_disk(draft: Draft) -> None:
     """Lose one disk, of a seat that is no twin's, when that keeps the faults below one third."""
     random = draft.random
-    spent = sum(draft.stakes[author] for author in draft.twins)
+    faulty = (*draft.twins, *draft.hostile)
+    spent = sum(draft.stakes[author] for author in faulty)
     fitting = [
         author
         for author, stake in enumerate(draft.stakes)
-        if author not in draft.twins and 3 * (spent + stake) < sum(draft.stakes)
+        if author not in faulty and 3 * (spent + stake) < sum(draft.stakes)
     ]
     if fitting:
         at_us = draft.instant()
@@ -141,6 +150,8 @@ def _add_sights(draft: Draft) -> None:
     """
     random = draft.random
     size = len(draft.stakes)
+    if not draft.twins:
+        return
     at_us = random.randrange(50 * MILLISECOND_US, 250 * MILLISECOND_US)
     while at_us < WINDOW_US:
         blind = []
@@ -194,11 +205,34 @@ def _split(draft: Draft) -> None:
     draft.ends(until_us)
 
 
+def _add_liars(draft: Draft) -> None:
+    """Make as many authors as fit faulty, in a larger committee: liars by script, and twins."""
+    random = draft.random
+    draft.stakes = _stakes(random, SIZE_MAX, equal=draft.has_coin)
+    faulty = _faulty(random, draft.stakes)
+    liars = random.randint(1, len(faulty))
+    for author in sorted(faulty[:liars]):
+        scripts = draw_scripts(random, author, len(draft.stakes), has_coin=draft.has_coin)
+        draft.hostile[author] = scripts
+    draft.twins = tuple(sorted(faulty[liars:]))
+    _add_sights(draft)
+
+
+def _byzantine(draft: Draft) -> None:
+    random = draft.random
+    _add_liars(draft)
+    if random.randrange(3) == 0:
+        _add_partitions(draft)
+    if random.randrange(3) == 0:
+        _add_crashes(draft)
+    if random.randrange(5) == 0:
+        _add_loss(draft)
+
+
 def _mix(draft: Draft) -> None:
     random = draft.random
     if random.randrange(5) > 1:
-        draft.twins = _faulty(random, draft.stakes)
-        _add_sights(draft)
+        _add_liars(draft)
     if random.randrange(5) > 1:
         _add_partitions(draft)
     if random.randrange(5) > 1:
@@ -215,28 +249,41 @@ PROFILES: Final[Mapping[str, Callable[[Draft], None]]] = {
     "twins": _twins,
     "split": _split,
     "loss": _add_loss,
+    "byzantine": _byzantine,
     "mix": _mix,
 }
 
 SHARES: Final[Mapping[str, int]] = {
-    "honest": 10,
-    "crash": 20,
-    "partition": 12,
-    "twins": 20,
+    "honest": 6,
+    "crash": 14,
+    "partition": 10,
+    "twins": 14,
     "split": 12,
-    "loss": 6,
+    "loss": 4,
+    "byzantine": 20,
     "mix": 20,
 }
 """How many of every hundred schedules of a sweep use each profile."""
 
 
-def plan_of(profile: str, seed: int, *, commits: int = 30, engine: str = "sync") -> Plan:
-    """Return the one plan that this profile and seed name for an engine."""
+def plan_of(
+    profile: str,
+    seed: int,
+    *,
+    commits: int = 30,
+    engine: str = "sync",
+    wave_length: int | None = None,
+) -> Plan:
+    """Return the one plan that this profile and seed name for an engine.
+
+    `wave_length` is for leaders from a coin, 4 or 5; without it the seed draws one.
+    """
     random = Random(f"{profile}/{seed}")
     stakes = _stakes(random)
-    if engine == "async":
+    has_coin = engine == "async"
+    if has_coin:
         stakes = (1,) * len(stakes)
-    draft = Draft(random=random, stakes=stakes, twins=(), faults=[])
+    draft = Draft(random=random, stakes=stakes, twins=(), faults=[], has_coin=has_coin)
     PROFILES[profile](draft)
     draft.faults.sort(key=lambda fault: fault.at_us)
     plan = Plan(
@@ -244,19 +291,47 @@ def plan_of(profile: str, seed: int, *, commits: int = 30, engine: str = "sync")
         profile=profile,
         stakes=draft.stakes,
         twins=draft.twins,
+        hostile=draft.hostile,
         faults=tuple(draft.faults),
         heal_us=draft.heal_us,
         delay=_delay(random),
         commits=commits,
         sync_us=random.choice((0, 500, 2_000, 8_000)),
-        passing=random.choice((Passing.ONCE, *[Passing.REFERENCE] * 3)),
+        passing=_passing(draft),
         clock_offsets_ms=tuple(random.randint(-500, 500) for _ in range(draft.seats)),
     )
-    if engine != "async":
-        return plan
-    true_coin = random.randrange(TRUE_COIN_ONE_IN) == 0
-    coin = CoinKind.THRESHOLD_BLS if true_coin else CoinKind.KEYED_HASH
-    return plan.asynchronous(random.choice((4, 5)), coin)
+    if has_coin:
+        true_coin = random.randrange(TRUE_COIN_ONE_IN) == 0
+        coin = CoinKind.THRESHOLD_BLS if true_coin else CoinKind.KEYED_HASH
+        plan = plan.asynchronous(wave_length or random.choice((4, 5)), coin)
+    later = Random(f"{profile}/{seed}/owners")
+    return replace(plan, owners=_owners(later), parameters=_parameters(later, plan.parameters))
+
+
+def _passing(draft: Draft) -> Passing:
+    """Draw how blocks travel: a forgery is refused only where its bytes are verified."""
+    drawn = draft.random.choice((Passing.ONCE, *[Passing.REFERENCE] * 3))
+    forges = any(one.behaviour == "forge" for scripts in draft.hostile.values() for one in scripts)
+    return Passing.ONCE if forges else drawn
+
+
+def _owners(random: Random) -> Owners:
+    """Draw what contributors do with their numbers; in one plan of five nobody misuses one."""
+    return Owners(
+        equivocating=random.choice((0, 2, 4, 4, 8)),
+        copied=random.choice((0, 10, 30)),
+        expiring=random.choice((0, 10)),
+        resubmitting=random.randrange(2) == 0,
+        spread_us=random.choice((30, 300)) * MILLISECOND_US,
+    )
+
+
+def _parameters(random: Random, parameters: ConsensusParameters) -> ConsensusParameters:
+    """Let one plan in three collect garbage early: runs are shorter than the usual depth."""
+    if random.randrange(3):
+        return parameters
+    least = parameters.accept_window + parameters.finality_delay + 3
+    return replace(parameters, gc_depth=least + random.randrange(8))
 
 
 def _delay(random: Random) -> Delay:

@@ -140,7 +140,7 @@ class Recovery(Checker):
             promise = _Promise(wipes=seat.wipes, digests=promise.digests)
             self._promises[seat.index] = promise
         if core is not None:
-            self._compare(world, seat, core, promise)
+            self._compare(world, seat, seat.engine, promise)
             self._compare_with_disk(world, seat)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
@@ -165,9 +165,10 @@ class Recovery(Checker):
             running = core_of(seat.engine)
             if running is None or seat.busy or seat.author in world.plan.hostile:
                 continue
-            rebuilt = core_of(seat.rebuild(world))
+            again_built = seat.rebuild(world)
+            rebuilt = core_of(again_built)
             assert rebuilt is not None, "the same engine as before"
-            self._compare(world, seat, rebuilt, self._promises[seat.index])
+            self._compare(world, seat, again_built, self._promises[seat.index])
             floor = running.gc_round
             unwritten = {block.ref for block in world.passage.accepted(running.unwritten)}
             known = {vertex.ref for vertex in running.store if vertex.round > floor} - unwritten
@@ -176,14 +177,17 @@ class Recovery(Checker):
                 detail = f"{len(known - again)} blocks are lost, {len(again - known)} are new"
                 raise self._broken(world, seat, detail)
 
-    def _compare(self, world: "World", seat: "Seat", core: Core, promise: _Promise) -> None:
-        own_round = core.store.highest_round_of(seat.author)
+    def _compare(
+        self, world: "World", seat: "Seat", engine: Engine | None, promise: _Promise
+    ) -> None:
+        assert engine is not None, "a seat that starts has an engine"
+        status = engine.status()
+        own_round = status.last_proposed_round  # the block itself may be below its gc round
         if own_round < promise.own_round:
             detail = f"own blocks end at round {own_round}, sent were {promise.own_round}"
             raise self._broken(world, seat, detail)
-        order = core.linearizer
-        if order.index < promise.index:
-            detail = f"commits end at {order.index}, votes went up to {promise.index}"
+        if status.commit_index < promise.index:
+            detail = f"commits end at {status.commit_index}, votes went up to {promise.index}"
             raise self._broken(world, seat, detail)
 
     def _compare_with_disk(self, world: "World", seat: "Seat") -> None:

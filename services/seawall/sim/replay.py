@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from seawall.sim.adversary import world_of
 from seawall.sim.checking import InvariantError
 from seawall.sim.invariants import all_checkers
 from seawall.sim.machinery import FACTORIES, honest_machinery
@@ -37,33 +38,45 @@ def repeat(world: World, rerun: Rerun) -> None:
         if move.at_us > world.now_us:
             world.advance(move.at_us)
         if isinstance(move, Start):
-            world.start(move.seat)
+            world.start(move.seat, copy_of=move.copy_of)
         else:
             world.apply(move)
     if rerun.until_us is None:
         world.run()
     else:
         world.advance(rerun.until_us)
+    if rerun.finished:
+        world.finish()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    found = argparse.ArgumentParser(prog="python -m seawall.sim.replay", description=__doc__)
+    found.add_argument("--engine", choices=sorted(FACTORIES), default="sync")
+    which = found.add_mutually_exclusive_group(required=True)
+    which.add_argument("--profile", choices=sorted(PROFILES))
+    which.add_argument("--plan", type=read_rerun, metavar="JSON|FILE")
+    found.add_argument("--seed", type=int, default=0, help="of the profile's plan")
+    found.add_argument("--commits", type=int, default=30)
+    found.add_argument("--wave-length", type=int, choices=(4, 5), default=None)
+    found.add_argument("--mutant", choices=sorted(MUTANTS), default=None)
+    found.add_argument("--transcript", type=Path, default=None, metavar="FILE")
+    found.add_argument("--trace", type=Path, default=None, metavar="FILE")
+    found.add_argument("--site", type=int, default=0, help="seat whose trace is written")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the schedule, return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m seawall.sim.replay", description=__doc__)
-    parser.add_argument("--engine", choices=sorted(FACTORIES), default="sync")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--profile", choices=sorted(PROFILES))
-    which.add_argument("--plan", type=read_rerun, metavar="JSON|FILE")
-    parser.add_argument("--seed", type=int, default=0, help="of the profile's plan")
-    parser.add_argument("--commits", type=int, default=30)
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), default=None)
-    parser.add_argument("--transcript", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--trace", type=Path, default=None, metavar="FILE")
-    parser.add_argument("--site", type=int, default=0, help="seat whose trace is written")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     rerun = options.plan
     if rerun is None:
         named = plan_of(
-            options.profile, options.seed, commits=options.commits, engine=options.engine
+            options.profile,
+            options.seed,
+            commits=options.commits,
+            engine=options.engine,
+            wave_length=options.wave_length,
         )
         rerun = Rerun(plan=named)
     plan = rerun.plan
@@ -74,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         broken = MUTANTS[options.mutant].installed()
     recorder = TraceRecorder(options.site)
     code = 0
-    world = World(
+    world = world_of(
         plan,
         machinery,
         checkers=(*all_checkers(), recorder),

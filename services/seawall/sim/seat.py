@@ -1,15 +1,21 @@
 """One running replica of a world: its process, disk, ledger and clock."""
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from seawall.consensus.byzantine.engine import byzantine
+from seawall.consensus.byzantine.site import Behaviour
+from seawall.consensus.byzantine.table import scripted
 from seawall.consensus.engine import Engine, Event, Identity, Instant
 from seawall.consensus.replica import Replica
+from seawall.sim.clock import Clock
 from seawall.sim.coin import coin_secret
 from seawall.sim.disk import SEND_POINTS, Disk
 from seawall.sim.plan import Crash
 from seawall.sim.population import ModelLedger, keys_of
+from seawall.sim.switched import Switched
 
 if TYPE_CHECKING:
     from seawall.sim.world import World
@@ -19,15 +25,15 @@ if TYPE_CHECKING:
 class Seat:
     """A place for one replica. `incarnation` counts its starts and stops; timers of old ones die.
 
-    The disk and the ledger outlive a crash, everything else is lost. `busy` means that a step's
+    The disk and the ledger outlive a crash, everything else is lost. `wipes` counts disks that were
+    lost or had lied: what the seat has promised is void then. `behaviours` are how it lies for the
+    time being, `lies` how often it did. `busy` means that a step's
     records are being synced; events gather in `inbox` meanwhile, which is the group commit.
     """
 
     index: int
     author: int
-    clock_offset_ms: int
-    boot_us: int
-    wall_ms: int
+    clock: Clock
     disk: Disk
     ledger: ModelLedger = field(default_factory=ModelLedger)
     replica: Replica | None = None
@@ -39,6 +45,8 @@ class Seat:
     timer: int = 0
     armed: Crash | None = None
     wipes: int = 0
+    behaviours: tuple[Behaviour, ...] = ()
+    lies: int = 0
 
     @property
     def name(self) -> str:
@@ -47,8 +55,7 @@ class Seat:
 
     def instant(self, now_us: int) -> Instant:
         """Return this seat's view of the time."""
-        wall_ms = self.wall_ms + now_us // 1000 + self.clock_offset_ms
-        return Instant(elapsed_us=self.boot_us + now_us, wall_ms=wall_ms)
+        return self.clock.instant(now_us)
 
     def start(self, world: "World") -> None:
         """Build the engine from what the disk kept."""
@@ -63,7 +70,10 @@ class Seat:
         if self.author in world.plan.twins:
             factory = machinery.twin
         elif self.author in world.plan.hostile:
-            factory = machinery.hostile
+            scripts = world.plan.hostile[self.author]
+            factory = scripted(machinery.engine, scripts) if scripts else machinery.hostile
+        elif self.author in world.plan.scripted:
+            factory = byzantine(factory, lambda: (Switched(self),))
         keys = keys_of(self.author)
         return factory(
             identity=Identity(
@@ -78,7 +88,7 @@ class Seat:
             history=self.ledger,
         )
 
-    def stop(self, random: Random) -> None:
+    def stop(self, random: Random, *, torn: bool = True) -> None:
         """Lose the process and what the disk had not synced."""
         self.incarnation += 1
         self.replica = None
@@ -87,13 +97,21 @@ class Seat:
         self.busy = False
         self.queued = False
         self.armed = None
-        self.disk.crash(random, torn=True)
+        lost = self.disk.lost_records
+        self.disk.crash(random, torn=torn)
+        self.wipes += self.disk.lost_records > lost
 
     def lose_disk(self) -> None:
         """Replace the disk by an empty one, and the ledger with it."""
         self.disk.wipe()
         self.ledger = ModelLedger()
         self.wipes += 1
+
+    def copy(self, other: "Seat") -> None:
+        """Take over what another seat's disk and ledger hold now."""
+        self.lose_disk()
+        self.disk.durable.extend(other.disk.durable)
+        self.ledger = deepcopy(other.ledger)
 
     def arm(self, fault: Crash) -> None:
         """Crash at the next step that reaches the fault's point."""

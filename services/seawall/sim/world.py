@@ -27,7 +27,11 @@ from seawall.consensus.engine import (
 )
 from seawall.errors import SeawallError
 from seawall.sim.checking import Checker, InvariantError, is_proposal
+from seawall.sim.clock import Clock
+from seawall.sim.contributors import Contributors
+from seawall.sim.costless import Costless
 from seawall.sim.disk import SEND_POINTS, Crashed, CrashPoint
+from seawall.sim.injection import inject
 from seawall.sim.machinery import Machinery
 from seawall.sim.network import Network
 from seawall.sim.passing import Passage
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
 
 WALL_MS = 1_800_000_000_000
 BOOT_US = 1_000_000_000
+RESTART_US = 200_000
+RESTART_US_MAX = 5_000_000
+"""The pauses of a supervisor before it starts a process again, doubling, as in `seawall up`."""
 BROKEN = (AssertionError, AttributeError, LookupError, SeawallError, TypeError, ValueError)
 """What a replica may never raise: a broken assertion, or an error of its own code."""
 
@@ -56,7 +63,7 @@ class Outcome:
     steps: int
 
 
-class World:
+class World(Costless):
     """Runs one plan. Use `run`, or `advance` to move by hand in a scenario."""
 
     def __init__(
@@ -77,6 +84,7 @@ class World:
         self.moves: list[Move] = []
         self.own_send_crashes = 0
         self._is_running = False
+        self._is_finished = False
         # What the seat at work has just accepted, for the checkers; at a start, what it kept.
         self.accepted: tuple[VerifiedBlock, ...] = ()
         self.checkers = tuple(checkers)
@@ -85,13 +93,14 @@ class World:
         authors = plan.authors
         self.network = Network(
             authors=authors,
-            zones=[self.committee.members[author].zone for author in authors],
+            zones=plan.zones or [self.committee.members[author].zone for author in authors],
             delay=plan.delay,
             loss=plan.loss,
             random=Random(f"{plan.seed}/network"),
         )
         self.passage = Passage(machinery.committee(self.committee), plan, machinery.verify)
         self.workload = Workload(self.committee, plan, Random(f"{plan.seed}/workload"))
+        self._disk_random = Random(f"{plan.seed}/disks")
         self.seats = tuple(self._new_seat(index, author) for index, author in enumerate(authors))
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._sequence = 0
@@ -118,6 +127,12 @@ class World:
             self._next()
         self.now_us = until_us
 
+    def finish(self) -> None:
+        """Judge the run as a whole, where it has been driven to."""
+        self._is_finished = True
+        for checker in self.checkers:
+            checker.on_end(self)
+
     def outcome(self) -> Outcome:
         """Return how far every seat has come."""
         commits = tuple(seat.ledger.height for seat in self.seats)
@@ -126,7 +141,12 @@ class World:
     def violation(self, invariant: str, detail: str) -> InvariantError:
         """Return the error that names the invariant, what broke it, when, and how to see it."""
         until_us = None if self._is_running else self.now_us
-        rerun = Rerun(plan=self.plan, moves=tuple(self.moves), until_us=until_us)
+        rerun = Rerun(
+            plan=self.plan,
+            moves=tuple(self.moves),
+            until_us=until_us,
+            finished=self._is_finished,
+        )
         return InvariantError(invariant, detail, self.now_us, command(rerun, self.machinery))
 
     def honest(self) -> tuple[Seat, ...]:
@@ -135,9 +155,11 @@ class World:
 
     # --- moves by hand, at once; they become part of the replay command ---------------------------
 
-    def start(self, index: int) -> None:
-        """Start a seat, or restart it from what its disk kept."""
-        self.moves.append(Start(at_us=self.now_us, seat=index))
+    def start(self, index: int, *, copy_of: int | None = None) -> None:
+        """Start a seat, or restart it from what its disk kept, or from another seat's disk."""
+        self.moves.append(Start(at_us=self.now_us, seat=index, copy_of=copy_of))
+        if copy_of is not None:
+            self.seats[index].copy(self.seats[copy_of])
         self._start(index)
 
     def crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
@@ -167,20 +189,22 @@ class World:
             checker.on_start(self, seat)
         self.push(seat, Woken())
         self.network.set_alive(index, alive=True)
-        self._refresh()
+        self.refresh()
 
-    def _crash(self, index: int, *, restart_after_us: int | None, wipe: bool = False) -> None:
+    def _crash(
+        self, index: int, *, restart_after_us: int | None, wipe: bool = False, torn: bool = True
+    ) -> None:
         seat = self.seats[index]
         if seat.replica is None:
             return
         self.log.note(self.now_us, index, "crash")
         for checker in self.checkers:
             checker.on_crash(self, seat)
-        seat.stop(self.random)
+        seat.stop(self.random, torn=torn)
         if wipe:
             seat.lose_disk()
         self.network.set_alive(index, alive=False)
-        self._refresh()
+        self.refresh()
         if restart_after_us is not None:
             self.at(self.now_us + restart_after_us, partial(self._start, index))
 
@@ -189,18 +213,23 @@ class World:
         match fault:
             case Crash():
                 if fault.point is None:
-                    back_us = fault.restart_after_us
-                    self._crash(fault.seat, restart_after_us=back_us, wipe=fault.wipe)
+                    self._crash_by(fault)
                 else:
                     self.seats[fault.seat].arm(fault)
             case Partition():
                 self.network.set_partition(fault.groups)
-                self._refresh()
+                self.refresh()
             case Sight():
                 self.network.set_blind(fault.blind)
-                self._refresh()
+                self.refresh()
             case LossChange():
                 self.network.loss = fault.loss
+            case _:
+                inject(self, fault)
+
+    def _crash_by(self, fault: Crash) -> None:
+        back_us = fault.restart_after_us
+        self._crash(fault.seat, restart_after_us=back_us, wipe=fault.wipe, torn=fault.torn)
 
     def at(self, time_us: int, action: Callable[[], None]) -> None:
         """Do something at a virtual time; equal times keep the order of these calls."""
@@ -221,9 +250,11 @@ class World:
         return Seat(
             index=index,
             author=author,
-            clock_offset_ms=offsets[index] if index < len(offsets) else 0,
-            boot_us=BOOT_US * (index + 1),
-            wall_ms=WALL_MS,
+            clock=Clock(
+                boot_us=BOOT_US * (index + 1),
+                wall_ms=WALL_MS,
+                offset_ms=offsets[index] if index < len(offsets) else 0,
+            ),
             disk=self.machinery.disk(),
         )
 
@@ -232,7 +263,9 @@ class World:
             self.at(0, partial(self._start, seat.index))
         for fault in self.plan.faults:
             self.at(fault.at_us, partial(self._apply, fault))
-        if self.plan.submit_every_us:
+        if self.plan.load is not None:
+            Contributors(self, self.plan.load).begin()
+        elif self.plan.submit_every_us:
             self.at(self.plan.submit_every_us, self._submit)
 
     def _next(self) -> None:
@@ -249,13 +282,13 @@ class World:
         return f"no progress to {self.plan.commits} commits: {heights}"
 
     def _submit(self) -> None:
-        seat, batch = self.workload.next_batch()
-        self.push(self.seats[seat], Submitted(batches=(batch,)))
+        for seat, batch in self.workload.next_batches(self.now_us):
+            self.push(self.seats[seat], Submitted(batches=(batch,)))
         wait = self.workload.next_wait_us()
         self.at(self.now_us + wait, self._submit)
 
-    def _refresh(self) -> None:
-        """Tell both ends of every link that changed."""
+    def refresh(self) -> None:
+        """Bring the links in line with the facts, and tell both ends of every one that changed."""
         for a, b, up in self.network.refresh(self.now_us):
             for seat, other in ((a, b), (b, a)):
                 author = self.network.authors[other]
@@ -294,7 +327,9 @@ class World:
         except BROKEN as error:
             raise self.violation("ASSERT", f"{seat.name}: {error!r}") from error
         seat.busy = True
-        wait = self.plan.sync_us if seat.disk.syncs != synced and output.persist else 0
+        wait = self.working_us(seat, events, output)
+        if seat.disk.syncs != synced and output.persist:
+            wait += seat.disk.sync_us(self.plan.sync_us, self._disk_random)
         if wait:
             self.at(self.now_us + wait, partial(self._finish, seat, incarnation, output))
         else:
@@ -302,8 +337,12 @@ class World:
 
     def _crash_armed(self, seat: Seat) -> None:
         fault = seat.armed
-        assert fault is not None, "only an armed disk crashes"
-        self._crash(seat.index, restart_after_us=fault.restart_after_us, wipe=fault.wipe)
+        if fault is not None:
+            self._crash_by(replace(fault, seat=seat.index))
+            return
+        assert seat.disk.health.full, "only an armed or a full disk ends its process"
+        back_us = min(RESTART_US_MAX, RESTART_US << (seat.disk.refusals - 1))
+        self._crash(seat.index, restart_after_us=back_us)
 
     def _finish(self, seat: Seat, incarnation: int, output: Output) -> None:
         """Apply an output whose records are durable by now."""
@@ -320,8 +359,9 @@ class World:
         for commit in output.deliver:
             self.log.note(self.now_us, seat.index, "commit", commit)
             tree_size, root = seat.ledger.append(commit)
+            self.workload.on_commit(commit, self.now_us)
             answer = Rooted(index=commit.index, tree_size=tree_size, root=root)
-            later = self.now_us + self.plan.ledger_us
+            later = self.now_us + self.ledger_us(seat, commit)
             self.at(later, partial(self._answer, seat, incarnation, answer))
         self._arm_timer(seat, output.wake_at_us)
         if seat.inbox:
@@ -334,7 +374,7 @@ class World:
     def _arm_timer(self, seat: Seat, wake_at_us: int | None) -> None:
         seat.timer += 1
         if wake_at_us is not None:
-            due = max(self.now_us, wake_at_us - seat.boot_us)
+            due = max(self.now_us, seat.clock.due_us(wake_at_us))
             self.at(due, partial(self._woken, seat, seat.incarnation, seat.timer))
 
     def _woken(self, seat: Seat, incarnation: int, timer: int) -> None:
@@ -346,7 +386,7 @@ class World:
         singles = [(to, send) for send in output.send for to in self._targets(seat, send.peer)]
         stop = self._crash_place(seat, singles) if singles else None
         for target, send in singles[:stop]:
-            self._transmit(seat, target, send.message)
+            self.transmit(seat, target, send.message)
         return stop is None
 
     def _crash_place(self, seat: Seat, singles: list[tuple[int, Send]]) -> int | None:
@@ -369,10 +409,13 @@ class World:
             if peer in (ALL_PEERS, self.network.authors[other])
         ]
 
-    def _transmit(self, seat: Seat, target: int, message: Message) -> None:
+    def transmit(self, seat: Seat, target: int, message: Message) -> None:
+        """Send one message over a seat's link; without one it is gone."""
         if not self.network.is_up(seat.index, target):
             return
-        arrival = self.network.schedule(seat.index, target, self.now_us)
+        if self.network.hold(seat.index, target, message):
+            return
+        arrival = self.network.schedule(seat.index, target, self.leaving_us(seat, message))
         if arrival is None:
             self._break_link(seat.index, target)
             return
@@ -393,5 +436,5 @@ class World:
     def _break_link(self, source: int, target: int) -> None:
         repaired_us = self.network.repaired_us(source, target)
         assert repaired_us is not None, "a broken link is under repair"
-        self._refresh()
-        self.at(repaired_us, self._refresh)
+        self.refresh()
+        self.at(repaired_us, self.refresh)

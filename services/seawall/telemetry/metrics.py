@@ -74,7 +74,7 @@ class ConsensusMetrics:
             "commit_duration", "From an own block's proposal to its delivery by a commit."
         )
         self.finality = self._seconds(
-            "finality", "From a batch's submission to this replica to its delivery by a commit."
+            "finality", "From a batch's submission to this replica to its first FINAL statement."
         )
         self.phase_duration = Histogram(
             "seawall_consensus_phase_duration_seconds",
@@ -92,7 +92,9 @@ class ConsensusMetrics:
             "consensus_leaders", "Leader slots by how they were decided.", "protocol", "outcome"
         )
         self.fast_path = self._counter(
-            "consensus_fast_path", "Fast-path statements by outcome.", "outcome"
+            "consensus_fast_path",
+            "Updates in blocks, by what became of them.",
+            "outcome",
         )
         self.byzantine_evidence = self._counter(
             "consensus_byzantine_evidence", "Proofs of misbehaviour.", "kind"

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from seawall.config import PORTS_PER_SITE
+from seawall.crypto.coin import deal
 from seawall.crypto.signing import SigningKey
+from seawall.domain.committee import CoinKeys
 from seawall.domain.genesis import SITE_ROLES, Contributor, Genesis, GenesisSite, RoleAddress
-from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
+from seawall.domain.parameters import ASYNC, AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError
 from seawall.formats import genesis as genesis_format
+from seawall.formats.genesis_consensus import coin_threshold
 from seawall.runtime.certificates import make_certificate
+from seawall.runtime.coin_key import write_coin_secret
 from seawall.runtime.keys import (
     CONSENSUS_KEY,
     COSIGNER_KEY,
@@ -49,11 +53,13 @@ class NetworkPlan:
         stakes: stake of each site; 1 each when empty.
         chain: human name of the chain.
         host: address that sites listen on and are dialled at.
+        hosts: the same for each site apart, as where each has a network of its own; then `port`
+            is needed.
         port: base port of the first site, the others follow; free ones are chosen when None.
         contributors: enrolled contributors, besides one owner of a root set.
         others: further enrolled keys, name and roles of each.
         tasks: the tasks; the digits task alone when empty.
-        consensus: protocol parameters.
+        consensus: protocol parameters; with `async` a coin is dealt, by this process.
         admission: limits on updates.
         split: give each role of each site ports and settings of its own, for a process of its own.
 
@@ -63,6 +69,7 @@ class NetworkPlan:
     stakes: tuple[int, ...] = ()
     chain: str = "local"
     host: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
     port: int | None = None
     contributors: int = 20
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -70,6 +77,10 @@ class NetworkPlan:
     consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
     admission: AdmissionParameters = field(default_factory=AdmissionParameters)
     split: bool = False
+
+    def host_of(self, site: int) -> str:
+        """Return the address of one site."""
+        return self.hosts[site] if self.hosts else self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,8 @@ def make_network(
         )
     if plan.sites < 1 or len(plan.stakes or (1,) * plan.sites) != plan.sites:
         raise LocalError("GENESIS_PLAN", "give one stake for each of at least one site")
+    if plan.consensus.protocol == ASYNC and len(dict.fromkeys(plan.stakes)) > 1:
+        raise LocalError("GENESIS_PLAN", "an async chain has equal stakes", field="stakes")
     ports = process_ports(plan)
     each = len(ports) // plan.sites
     log_seed = entropy(SEED_BYTES)
@@ -128,6 +141,7 @@ def make_network(
         root_threshold=ROOT_THRESHOLD,
         tasks=tuple(planned.task for planned in tasks),
         contributors=_enrol(directory, plan, entropy),
+        coin=_deal_coin(directory, plan, entropy),
     )
     directory.payloads.mkdir(parents=True, exist_ok=True)
     for planned in tasks:
@@ -192,7 +206,8 @@ def _make_site(
     """Write keys, certificate and settings of one site; return how it stands in genesis."""
     name = f"site-{index}"
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    hosts = tuple(dict.fromkeys((plan.host, "127.0.0.1")))
+    host = plan.host_of(index)
+    hosts = tuple(dict.fromkeys((host, "127.0.0.1")))
     tls = make_certificate(name, hosts, not_before=yesterday)
     seeds = {
         CONSENSUS_KEY: entropy(SEED_BYTES),
@@ -205,7 +220,7 @@ def _make_site(
         ("genesis", "../genesis.json"),
         ("data_dir", "data"),
         ("keys_dir", "keys"),
-        ("host", plan.host),
+        ("host", host),
     ]
     frames = ("consensus.frame_address", f"{plan.host}:0")
     if plan.split:
@@ -224,19 +239,19 @@ def _make_site(
         cosigner_name=f"{plan.chain}.seawall.internal/{name}",
         cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
         tls_certificate_pem=tls[1].decode(),
-        peer_address=f"{plan.host}:{ports[0] + 1}",
-        client_address=f"{plan.host}:{ports[0]}",
-        role_addresses=_role_addresses(plan, ports),
+        peer_address=f"{host}:{ports[0] + 1}",
+        client_address=f"{host}:{ports[0]}",
+        role_addresses=_role_addresses(plan, host, ports),
     )
 
 
-def _role_addresses(plan: NetworkPlan, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
+def _role_addresses(plan: NetworkPlan, host: str, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
     """Return where each role of a site is: none of its own unless the site is split."""
     if not plan.split:
         return ()
     port_of = dict(zip(ROLES, ports, strict=True))
     return tuple(
-        RoleAddress(role, f"{plan.host}:{port_of[role] + 1}", f"{plan.host}:{port_of[role]}")
+        RoleAddress(role, f"{host}:{port_of[role] + 1}", f"{host}:{port_of[role]}")
         for role in SITE_ROLES
     )
 
@@ -258,6 +273,18 @@ def _enrol(
         )
         for name, role in roles.items()
     )
+
+
+def _deal_coin(
+    directory: NetworkDirectory, plan: NetworkPlan, entropy: Callable[[int], bytes]
+) -> CoinKeys | None:
+    """Deal the common coin's key to the sites, where there is one; return its public part."""
+    if plan.consensus.protocol != ASYNC:
+        return None
+    public, secrets = deal(entropy(SEED_BYTES), coin_threshold(plan.sites), plan.sites)
+    for index, secret in enumerate(secrets):
+        write_coin_secret(directory.keys(f"site-{index}"), secret)
+    return public
 
 
 def _is_free(host: str, port: int) -> bool:

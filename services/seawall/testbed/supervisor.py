@@ -52,6 +52,7 @@ class ProcessPlan:
         host: address that it listens on.
         log: file of its standard error, which is its log.
         arguments: further arguments of `seawall serve`.
+        prefix: command that starts it and becomes it, as `ip netns exec NAME` does.
 
     """
 
@@ -63,6 +64,7 @@ class ProcessPlan:
     port: int
     roles: tuple[str, ...] = ROLES
     arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -168,6 +170,12 @@ class Supervisor:
         if child.process is not None and child.process.returncode is None:
             child.process.kill()
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process, where it runs."""
+        process = self.child(name).process
+        if process is not None and process.returncode is None:
+            process.send_signal(number)
+
     def hold(self, name: str) -> None:
         """Keep a process from being started again when it ends, until `release`."""
         self.child(name).held = True
@@ -228,6 +236,7 @@ class Supervisor:
         plan.log.parent.mkdir(parents=True, exist_ok=True)
         with plan.log.open("ab") as output:
             child.process = await asyncio.create_subprocess_exec(
+                *plan.prefix,
                 *serve_command(plan.settings, *arguments, *plan.roles),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,

@@ -63,7 +63,12 @@ def digits_task(seed: int, *, contributors: int = 20, interval_ms: int = 1000) -
     return PlannedTask(task=task, base_payload=base)
 
 
-def wide_task(*, columns: int = WIDE_COLUMNS, interval_ms: int = 1000) -> PlannedTask:
+def wide_task(
+    *,
+    columns: int = WIDE_COLUMNS,
+    interval_ms: int = 1000,
+    staleness_max: int = STALENESS_MAX,
+) -> PlannedTask:
     """Return a task whose payloads have several chunks: one tensor under the weighted mean."""
     tensors = (TensorSpec(name="weight", shape=(columns,)),)
     header_size_bytes = header_size_for(tensors)
@@ -77,6 +82,6 @@ def wide_task(*, columns: int = WIDE_COLUMNS, interval_ms: int = 1000) -> Planne
         header_size_bytes=header_size_bytes,
         payload_size_bytes=layout.payload_size_bytes,
         base_payload_digest=payload_digest(base),
-        cut=CutPolicy(interval_ms=interval_ms, k=1, k_min=1, staleness_max=STALENESS_MAX),
+        cut=CutPolicy(interval_ms=interval_ms, k=1, k_min=1, staleness_max=staleness_max),
     )
     return PlannedTask(task=task, base_payload=base)

@@ -332,6 +332,16 @@ class Town:
             blocks=[encode_block(block) + bytes(64) for block in blocks],
         )
         self._previous = name
+        for one in batch:  # accepted at once
+            commit.judged_batches.add(
+                site=one.site, batch_number=one.number, records=one.records_bytes
+            )
+            commit.verdicts.add(
+                block=commit.leader,
+                positions=range(len(records)),
+                judgement=types_pb2.JUDGEMENT_ACCEPT,
+                rule=1,
+            )
         for site in self.sites:
             await self._append(site, commit, certified=certified)
 

@@ -19,7 +19,7 @@ from seawall.runtime import status
 from seawall.runtime.certificates import make_certificate
 from seawall.runtime.channels import client_channel, peer_channel
 from seawall.runtime.serve import Ports, Role, serve
-from seawall.runtime.service import CHAOS, LEDGER
+from seawall.runtime.service import CHAOS, CONSENSUS, LEDGER
 from seawall.telemetry.logs import open_log
 from tests.integration.consensus.cluster import Memory, MemoryService
 from tests.integration.sites import TestSites, make_sites
@@ -33,16 +33,28 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> TestSites:
     return make_sites(tmp_path_factory.mktemp("sites"))
 
 
+class Replica(MemoryService):
+    """Stands where the replica would: its links are cut elsewhere."""
+
+    name = CONSENSUS
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Serve nothing."""
+
+
 @asynccontextmanager
-async def serving(sites: TestSites, runner: Path | None = None) -> AsyncIterator[None]:
+async def serving(
+    sites: TestSites, runner: Path | None = None, served: tuple[str, ...] = (LEDGER,)
+) -> AsyncIterator[None]:
     stop = asyncio.Event()
     started: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
     roles = {
         LEDGER: Role(settings=Settings, build=lambda _, __: MemoryService(Memory())),
+        CONSENSUS: Role(settings=Settings, build=lambda _, __: Replica(Memory())),
         CHAOS: Role(settings=ChaosSettings, build=chaos_service.build),
     }
     chaos = {"enabled": True, "runner_certificate": runner}
-    config = sites.config(0, roles=(LEDGER,), chaos=chaos)
+    config = sites.config(0, roles=served, chaos=chaos)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         log = open_log("error")
         group.create_task(serve(config, roles, log=log, stop=stop, on_started=started.set_result))
@@ -131,3 +143,48 @@ async def test_only_the_runner_and_the_own_site_may_call(sites: TestSites, tmp_p
             assert await refused(Stub(channel).List(request, timeout=10)) == denied
         async with client_channel(sites.genesis.sites[0]) as channel:
             assert await refused(Stub(channel).List(request, timeout=10)) == denied
+
+
+DIRECTIONS = (
+    fault_plane_pb2.PARTITION_DIRECTION_BOTH,
+    fault_plane_pb2.PARTITION_DIRECTION_INBOUND,
+    fault_plane_pb2.PARTITION_DIRECTION_OUTBOUND,
+)
+
+
+def partition(
+    direction: fault_plane_pb2.PartitionDirection.ValueType, peers: tuple[int, ...] = (1, 3)
+) -> fault_plane_pb2.FaultSpec:
+    return fault_plane_pb2.FaultSpec(
+        id=f"p{direction}",
+        lease_seconds=10,
+        seed=4,
+        partition=fault_plane_pb2.PartitionFault(peers=peers, direction=direction),
+    )
+
+
+async def test_partitions_are_listed_as_they_were_sent(sites: TestSites) -> None:
+    served = serving(sites, served=(LEDGER, CONSENSUS))
+    async with served, peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        stub = Stub(channel)
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        for spec, code in (
+            (partition(fault_plane_pb2.PARTITION_DIRECTION_UNSPECIFIED), "FAULT_DIRECTION"),
+            (partition(DIRECTIONS[0], (0,)), "FAULT_PEERS"),
+        ):
+            request = fault_plane_pb2.ApplyRequest(fault=spec)
+            assert await refused(stub.Apply(request)) == (bad, code)
+        sent = [partition(direction) for direction in DIRECTIONS]
+        for spec in sent:
+            await stub.Apply(fault_plane_pb2.ApplyRequest(fault=spec))
+        found = list((await stub.List(fault_plane_pb2.ListRequest())).faults)
+        for spec in found:
+            spec.lease_seconds = 10
+        assert found == sent
+
+
+async def test_a_process_without_a_replica_has_no_links_to_cut(sites: TestSites) -> None:
+    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        request = fault_plane_pb2.ApplyRequest(fault=partition(DIRECTIONS[0]))
+        bad = grpc.StatusCode.INVALID_ARGUMENT
+        assert await refused(Stub(channel).Apply(request)) == (bad, "FAULT_KIND")

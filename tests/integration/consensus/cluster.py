@@ -9,11 +9,12 @@ import grpc
 import grpc.aio
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
-from seawall.codec import RECORD_BYTES, attestation_message, batch_root
+from seawall.codec import attestation_message, batch_root, encode_records
 from seawall.config import Settings
 from seawall.consensus import service as consensus_service
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.host import ConsensusHost
+from seawall.domain.block import UpdateKind, UpdateRecord
 from seawall.runtime.channels import client_channel
 from seawall.runtime.serve import Ports, Role, serve
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
@@ -178,9 +179,19 @@ class Cluster:
     def batch(self, site: int, number: int, updates: int = 3) -> consensus_pb2.CertifiedBatch:
         """Return a batch of a site, attested by the first sites of stake V."""
         committee = self.sites.genesis.committee(self.sites.origin)
-        record = bytearray(RECORD_BYTES)
-        records = b"".join(
-            sha256(f"{site}/{number}/{at}".encode()).digest() + bytes(record[32:])
+        records = encode_records(
+            UpdateRecord(
+                contributor=sha256(f"{site}/{number}/{at}".encode()).digest(),
+                update_id=sha256(f"update {site}/{number}/{at}".encode()).digest(),
+                payload_digest=bytes(32),
+                task=0,
+                kind=UpdateKind.DELTA,
+                seq=1,
+                base_version=0,
+                expires_height=1_000_000,
+                payload_size_bytes=1,
+                num_examples=1,
+            )
             for at in range(updates)
         )
         message = attestation_message(

@@ -18,7 +18,15 @@ from seawall.ledger.service import build
 from seawall.runtime.channels import DIALLING_OPTIONS, MESSAGE_SIZE_BYTES_MAX, SERVING_OPTIONS
 from seawall.telemetry.logs import open_log
 from tests.unit.consensus.dag.drawing import draw_block, genesis, own_first
-from tests.unit.ledger.chain import append, delivery, make_genesis, origin_of
+from tests.unit.ledger.chain import (
+    accepting,
+    append,
+    block,
+    delivery,
+    make_genesis,
+    origin_of,
+    record,
+)
 from tests.unit.ledger.memory_store import MemoryStore
 from tests.unit.ledger.site import Points, at_work, context_of
 
@@ -44,9 +52,9 @@ def blocks_of(index: int, count: int) -> tuple[VerifiedBlock, ...]:
 
 
 def made(index: int, count: int) -> Commit:
-    """Return a commit with so many large blocks."""
+    """Return a commit with so many large blocks, and a verdict on an update of an earlier one."""
     blocks = blocks_of(index, count)
-    like = delivery(index)
+    like = delivery(index, verdicts=accepting(block(0, [record(0, index)])))
     return Commit(
         index=index,
         previous_digest=like.previous_digest,
@@ -55,6 +63,8 @@ def made(index: int, count: int) -> Commit:
         clock_ms=like.clock_ms,
         gc_round=0,
         blocks=blocks,
+        verdicts=like.verdicts,
+        finality_digest=like.finality_digest,
     )
 
 
@@ -64,7 +74,9 @@ async def test_commits_of_several_megabytes_reach_a_ledger_behind_a_socket(tmp_p
     assert encode_commit(commits[3]).ByteSize() > 7 * MESSAGE_SIZE_BYTES_MAX
     expected = Log(MemoryStore(), GENESIS, ORIGIN)
     for commit in commits:
-        append(expected, delivery(commit.index, *[block.block for block in commit.blocks]))
+        blocks = [one.block for one in commit.blocks]
+        append(expected, delivery(commit.index, *blocks, verdicts=commit.verdicts))
+    assert expected.head.row.updates == len(commits)
     answers: asyncio.Queue[Rooted] = asyncio.Queue()
     service = build(context_of(GENESIS, tmp_path), LedgerSettings())
     server = grpc.aio.server(options=SERVING_OPTIONS)

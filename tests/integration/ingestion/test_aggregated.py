@@ -28,7 +28,8 @@ async def test_a_version_is_reported_now_and_after_a_restart(tmp_path: Path) -> 
         call = world.watch_call([one.update_id for one in updates.values()], 2, AGGREGATED)
         events = await world.submit([whole(one, at) for at, one in updates.items()])
         assert all(
-            stages(events, at)[:3] == ["RECEIVED", "ATTESTED", "COMMITTED"] for at in updates
+            stages(events, at)[:4] == ["RECEIVED", "ATTESTED", "FINAL", "COMMITTED"]
+            for at in updates
         )
         news = [event async for response in call for event in response.events]
         found = {

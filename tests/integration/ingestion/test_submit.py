@@ -24,7 +24,7 @@ from tests.integration.ingestion.world import (
     whole,
 )
 
-GOOD = ["RECEIVED", "ATTESTED", "COMMITTED"]
+GOOD = ["RECEIVED", "ATTESTED", "FINAL", "COMMITTED"]
 TRIES_MAX = 10
 CASES = tuple(case for case in all_cases() if not case.name.startswith("manifest"))
 

@@ -19,6 +19,7 @@ from tests.integration.ingestion.world import (
 CASES = tuple(
     case for case in all_cases() if not case.name.startswith(("payload", "values", "tensors"))
 )
+FINAL = types_pb2.UPDATE_STAGE_FINAL
 COMMITTED = types_pb2.UPDATE_STAGE_COMMITTED
 RECEIVED = types_pb2.UPDATE_STAGE_RECEIVED
 
@@ -30,8 +31,10 @@ async def test_a_large_update_is_committed_and_its_parts_are_checked(tmp_path: P
         assert sent == [0, 1, 2]
         event = await world.finish(upload_id)
         assert (event.update_id, event.stage) == (update.update_id, RECEIVED)
-        (seen,) = await world.watch([update.update_id], 2)
+        *before, seen = await world.watch([update.update_id], 2)
         assert seen.stage == COMMITTED
+        assert [one.stage for one in before] in ([], [FINAL])
+        await world.watch([update.update_id])
         # Once more, in either way: it is there, and nothing is sent twice.
         opened = await world.open(update)
         assert missing(opened, update) == []

@@ -9,7 +9,7 @@ from seawall.formats.admission import Admission
 ORIGIN = "seawall/" + "0" * 16
 
 
-@pytest.mark.parametrize("size", [1 << 10, 1 << 16, 1 << 20])
+@pytest.mark.parametrize("size", [128, 252, 1 << 10, 1 << 16, 1 << 20])
 def test_updates_have_the_size_and_pass_admission(size: int) -> None:
     task = make_task("any", size)
     admission = Admission(make_genesis((task,)), ORIGIN)

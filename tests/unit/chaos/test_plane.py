@@ -2,9 +2,10 @@
 
 import pytest
 
-from seawall.chaos.plane import FAULTS_MAX, Change, CrashFault, FaultPlane
+from seawall.chaos.plane import FAULTS_MAX, Change, CrashFault, FaultPlane, PartitionFault
 from seawall.errors import PeerError
 from seawall.runtime.crash import ArmedCrashPoints
+from seawall.runtime.cuts import Direction, LinkCuts
 
 POINT = "host.before_send"
 SECOND = 1_000_000
@@ -24,7 +25,12 @@ class Setup:
     def __init__(self) -> None:
         self.points = ArmedCrashPoints(end)
         self.changes: list[Change] = []
-        self.plane = FaultPlane(self.points, self.changes.append)
+        self.cuts = LinkCuts()
+        self.plane = FaultPlane(self.points, self.changes.append, cuts=self.cuts, peers=(0, 2, 3))
+
+    def passes(self, peer: int, direction: Direction) -> bool:
+        """Say whether a message of a link would pass now."""
+        return not self.cuts.is_cut(peer, direction)
 
     def strikes(self, point: str = POINT) -> bool:
         """Say whether the process would end at a point."""
@@ -103,3 +109,60 @@ def test_what_cannot_be_a_fault_is_refused_and_changes_nothing(one: Setup) -> No
         one.plane.apply(crash(str(number)), 10, 0)
     with pytest.raises(PeerError, match="FAULT_COUNT"):
         one.plane.apply(crash("more"), 10, 0)
+
+
+IN, OUT = Direction.INBOUND, Direction.OUTBOUND
+
+
+def partition(
+    fault_id: str = "a", peers: tuple[int, ...] = (2,), directions: tuple[Direction, ...] = (OUT,)
+) -> PartitionFault:
+    return PartitionFault(id=fault_id, peers=peers, directions=directions)
+
+
+def test_a_partition_cuts_its_links_in_its_directions_until_it_ends(one: Setup) -> None:
+    one.plane.apply(partition(), 10, 0)
+    one.plane.apply(partition("b", (2, 3), (IN, OUT)), 20, 0)
+    assert [one.passes(peer, OUT) for peer in (0, 2, 3)] == [True, False, False]
+    assert [one.passes(peer, IN) for peer in (0, 2, 3)] == [True, False, False]
+    one.plane.revert("b")
+    assert [one.passes(2, OUT), one.passes(2, IN), one.passes(3, OUT)] == [False, True, True]
+    one.plane.expire(10 * SECOND)
+    assert one.passes(2, OUT)
+    assert one.changes[-1] == Change(fault=partition(), active=False, reason="lease")
+
+
+def test_partitions_and_crashes_do_not_end_each_other(one: Setup) -> None:
+    one.plane.apply(crash("a"), 10, 0)
+    one.plane.apply(partition("b"), 10, 0)
+    one.plane.revert("b")
+    assert one.strikes()
+    one.plane.apply(partition("b"), 10, 0)
+    one.plane.revert("a")
+    assert not one.strikes()
+    assert not one.passes(2, OUT)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (partition(peers=()), "FAULT_PEERS"),
+        (partition(peers=(1,)), "FAULT_PEERS"),
+        (partition(peers=(4,)), "FAULT_PEERS"),
+        (partition(peers=(2, 2)), "FAULT_PEERS"),
+        (partition(directions=()), "FAULT_DIRECTION"),
+    ],
+)
+def test_what_cannot_be_a_partition_is_refused(
+    one: Setup, fault: PartitionFault, code: str
+) -> None:
+    with pytest.raises(PeerError, match=code):
+        one.plane.apply(fault, 10, 0)
+    assert one.plane.active() == ()
+    assert one.passes(2, OUT)
+
+
+def test_a_process_without_a_replica_has_no_links_to_cut(one: Setup) -> None:
+    plane = FaultPlane(one.points, one.changes.append)
+    with pytest.raises(PeerError, match="FAULT_KIND"):
+        plane.apply(partition(), 10, 0)

@@ -7,7 +7,9 @@ import pytest
 
 from seawall.cli.console import Exit, read_file, table
 from seawall.cli.main import COMMANDS, main
+from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import OperationalError
+from seawall.formats import genesis as genesis_format
 from tests.tidy.checkout import ROOT
 
 SERVER_ONLY = (
@@ -19,6 +21,7 @@ SERVER_ONLY = (
     "orjson",
     "prometheus_client",
     "psutil",
+    "py_arkworks_bls12381",
     "pydantic",
     "pydantic_settings",
     "rich",
@@ -55,7 +58,7 @@ def test_help_lists_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([name, "--help"])
+        main([*name.split(), "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "--json" in text
@@ -105,6 +108,37 @@ def test_other_commands_say_which_extra_is_missing(name: str) -> None:
     assert done.returncode == Exit.USAGE
     assert "error: CLI_EXTRA: this command needs " in done.stderr
     assert "install seawall[" in done.stderr
+
+
+def test_a_network_is_made_with_the_protocol_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = ["--contributors", "3", "--json"]
+    for words, wave_length in ([], 5), (["--wave-length", "4"], 4):
+        home = tmp_path / str(wave_length)
+        options = ["--dir", str(home), "--protocol", "async", *words]
+        assert main(["genesis", *options, *plan]) == Exit.OK
+        assert json.loads(capsys.readouterr().out)["protocol"] == "async"
+        made = genesis_format.decode((home / "genesis.json").read_bytes())
+        assert made.consensus == ConsensusParameters().asynchronous(wave_length)
+    assert main(["genesis", "--dir", str(tmp_path / "sync"), *plan]) == Exit.OK
+    made = genesis_format.decode((tmp_path / "sync" / "genesis.json").read_bytes())
+    assert made.consensus == ConsensusParameters()
+
+
+def test_a_wave_length_belongs_to_async(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["genesis", "--dir", str(tmp_path), "--wave-length", "4"]) == Exit.USAGE
+    assert capsys.readouterr().err.startswith("error: GENESIS_PLAN in --wave-length")
+
+
+@pytest.mark.parametrize("words", [["--protocol", "sync"], ["--wave-length", "4"]])
+def test_a_network_keeps_the_protocol_it_was_made_with(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--dir", str(tmp_path), "--contributors", "3"]
+    assert main(["genesis", *options, "--protocol", "async"]) == Exit.OK
+    assert main(["up", *options, *words]) == Exit.USAGE
+    assert capsys.readouterr().err.startswith("error: GENESIS_PLAN in --protocol")
 
 
 class Broken:

@@ -246,6 +246,19 @@ async def test_many_updates_are_sent_in_few_messages() -> None:
     assert len(events) == 150
 
 
+@pytest.mark.parametrize(("until", "count"), [("final", 3), ("committed", 4)])
+async def test_many_hear_final_once_from_the_site_that_has_them(until: str, count: int) -> None:
+    async with Town() as town, client(town) as ours:
+        for site in town.sites:
+            site.manner.stages = (1, 2, 3, 4)
+        base = await ours.pull()
+        prepared = await ours.prepare(np.ones(8, dtype=np.int32), base, 1)
+        events = [
+            event async for some in ours.submit_many([prepared], until=until) for event in some
+        ]
+        assert [event.stage for event in events] == [Stage(at) for at in range(1, count + 1)]
+
+
 async def test_many_report_refusals_and_go_on() -> None:
     async with Town() as town, client(town, key=None) as ours, client(town) as signer:
         base = await ours.pull()
@@ -308,3 +321,64 @@ async def test_misuse_is_refused() -> None:
             await receipt.wait("committed")
     with pytest.raises(LocalError, match="CLIENT_LIMIT"):
         Limits(rpc_seconds=0)
+
+
+FINAL_ONLY = (1, 2, 3)
+
+
+async def test_final_takes_the_word_of_sites_of_validity_stake() -> None:
+    async with Town() as town, client(town) as ours:
+        for site in town.sites:
+            site.manner.stages = FINAL_ONLY
+        town.sites[3].manner.silent = True
+        receipt = await push(ours)
+        # Only the site that has it says so; then a second one does, which had it from a block.
+        waiting = asyncio.ensure_future(receipt.wait("final", 30))
+        await town.sites[1].until_called("Watch", 2)
+        assert receipt.event.stage is Stage.ATTESTED
+        town.sites[1].seen.append(receipt.prepared.envelope)
+        event = await waiting
+        assert (event.stage, event.site) == (Stage.FINAL, 1)
+        assert (await receipt.wait("final", 5)).stage is Stage.FINAL
+
+
+async def test_the_commit_of_one_site_is_not_final_but_its_receipt_is() -> None:
+    async with Town() as town, client(town) as ours:
+        for site in town.sites[1:]:
+            site.manner.fault = OperationalError("STORE_FULL", "no")
+        town.sites[0].manner.alter_receipt = lambda document: document[:-1]
+        receipt = await push(ours)
+        assert (await receipt.wait("committed", 5)).stage is Stage.COMMITTED
+        waiting = asyncio.ensure_future(receipt.wait("final", 30))
+        await town.sites[0].until_called("Receipt", 1)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        town.sites[0].manner.alter_receipt = None
+        assert (await waiting).stage is Stage.COMMITTED
+
+
+async def test_a_refusal_ends_the_wait_for_final_and_a_witness_s_does_not() -> None:
+    async with Town() as town, client(town) as ours:
+        town.sites[0].manner.stages = (1, 2)
+        town.sites[2].manner.refuse = PeerError("VAL_RANGE", "a lie")
+        receipt = await push(ours)
+        await receipt.wait("attested", 5)
+        town.sites[2].seen.append(receipt.prepared.envelope)
+        waiting = asyncio.ensure_future(receipt.wait("final", 30))
+        await town.sites[2].until_called("Watch", 1)
+        for site in (town.sites[1], town.sites[3]):
+            site.manner.stages = FINAL_ONLY
+            site.seen.append(receipt.prepared.envelope)
+        assert (await waiting).stage is Stage.FINAL
+        town.sites[0].manner.refuse = PeerError("VERDICT_OUTVOTED", "no")
+        other = await push(ours, 2)
+        with pytest.raises(PeerError, match="VERDICT_OUTVOTED"):
+            await other.wait("final", 5)
+
+
+async def test_an_undecided_update_goes_to_another_site() -> None:
+    async with Town() as town, client(town) as ours:
+        base = await ours.pull()
+        town.sites[0].manner.refuse = PeerError("VERDICT_UNDECIDED", "again")
+        receipt = await ours.push(np.ones(8, dtype=np.int32), base, 10)
+        assert (await receipt.wait("committed", 5)).site == 1

@@ -64,6 +64,7 @@ class Site(
         self.server = LocalServer()
         self.seen: list[bytes] = []
         self.calls: list[str] = []
+        self.called = asyncio.Event()
         self.chunks: dict[bytes, dict[int, bytes]] = {}
         self.opened: dict[bytes, ingestion_pb2.OpenRequest] = {}
         ingestion_pb2_grpc.add_IngestionServiceServicer_to_server(self, self.server)
@@ -73,10 +74,17 @@ class Site(
     async def enter(self, name: str, context: AnyContext) -> None:
         """Note a call; fail or hang as scripted."""
         self.calls.append(name)
+        self.called.set()
         if self.manner.fault is not None:
             await abort(context, self.manner.fault)
         if self.manner.silent:
             await asyncio.get_running_loop().create_future()
+
+    async def until_called(self, name: str, count: int) -> None:
+        """Wait until so many calls of a name have come."""
+        while self.calls.count(name) < count:
+            self.called.clear()
+            await self.called.wait()
 
     def events(self, envelope: bytes, number: int) -> list[types_pb2.UpdateEvent]:
         """Return the events that an update causes at once."""

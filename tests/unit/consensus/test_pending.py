@@ -44,12 +44,12 @@ def test_delivery_releases_what_was_pending() -> None:
     one = pending()
     submitted = Submitted(batches=batches(1, 2, updates=3).batches, transactions=(b"1", b"1"))
     one.check(submitted)
-    one.add(submitted, 1_000, accepts=True)
+    one.add(submitted, accepts=True)
     assert (len(one), one.updates) == (4, 6)
-    assert list(one.delivered(block(submitted), 6_000)) == [5_000, 5_000]
+    one.delivered(block(submitted))
     assert (len(one), one.updates) == (0, 0)
     # Delivered twice, or from before a restart.
-    assert list(one.delivered(block(submitted), 7_000)) == []
+    one.delivered(block(submitted))
     assert (len(one), one.updates) == (0, 0)
 
 
@@ -69,26 +69,26 @@ def test_more_than_the_quota_is_refused_whole(
     limits: dict[str, int], first: Submitted, second: Submitted
 ) -> None:
     one = pending(**limits)
-    one.add(first, 0, accepts=True)
+    one.add(first, accepts=True)
     before = (len(one), one.updates)
     with pytest.raises(PeerError, match="QUOTA_CONSENSUS"):
-        one.add(second, 0, accepts=True)
+        one.add(second, accepts=True)
     assert (len(one), one.updates) == before
-    list(one.delivered(block(first), 0))
-    one.add(second, 0, accepts=True)
+    one.delivered(block(first))
+    one.add(second, accepts=True)
 
 
 def test_nothing_is_taken_under_back_pressure() -> None:
     one = pending()
     with pytest.raises(PeerError, match="QUOTA_CONSENSUS"):
-        one.add(batches(1), 0, accepts=False)
+        one.add(batches(1), accepts=False)
     assert len(one) == 0
 
 
 def test_a_batch_number_counts_once() -> None:
     one = pending()
-    one.add(batches(1, updates=2), 0, accepts=True)
-    one.add(batches(1, updates=2), 0, accepts=True)
+    one.add(batches(1, updates=2), accepts=True)
+    one.add(batches(1, updates=2), accepts=True)
     assert (len(one), one.updates) == (1, 2)
 
 

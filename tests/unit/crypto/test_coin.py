@@ -2,12 +2,15 @@
 
 from itertools import combinations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seawall.crypto.coin import combine, deal, sign, verify
+from seawall.crypto.coin import check_keys, combine, deal, public_key, sign, verify
 from seawall.crypto.hashing import sha256
+from seawall.domain.committee import CoinKeys
+from seawall.errors import PeerError
 
 # Chain 52db9ba7... of the League of Entropy ("quicknet"), round 1000.
 QUICKNET_KEY = bytes.fromhex(
@@ -79,3 +82,59 @@ def test_the_identity_and_what_is_no_point_are_refused(bad: bytes) -> None:
 @pytest.mark.parametrize("bad", [G2_IDENTITY, b"", b"\xff" * 96])
 def test_the_identity_is_no_key(bad: bytes) -> None:
     assert not verify(bad, b"round 7", SHARES[0])
+
+
+@pytest.mark.parametrize(
+    ("threshold", "holders"), [(1, 1), (2, 2), (3, 3), (3, 4), (4, 5), (7, 10)]
+)
+def test_keys_of_one_dealing_are_accepted(threshold: int, holders: int) -> None:
+    keys, secrets = deal(bytes(range(32)), threshold, holders)
+    check_keys(keys, field="coin")
+    assert tuple(map(public_key, secrets)) == keys.share_keys
+
+
+OTHER_KEYS, _ = deal(bytes(range(1, 33)), 3, 4)
+HIGHER_KEYS, _ = deal(bytes(range(32)), 4, 4)
+OUTSIDE_SUBGROUP = b"\x80" + bytes(94) + b"\x02"
+"""A point on the curve, whose order is another."""
+
+
+def with_share(place: int, key: bytes) -> CoinKeys:
+    """Return the keys with one share's key replaced."""
+    shares = list(KEYS.share_keys)
+    shares[place] = key
+    return msgspec.structs.replace(KEYS, share_keys=tuple(shares))
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "field"),
+    [
+        (with_share(2, OTHER_KEYS.share_keys[2]), "KEY_COIN_SHARES", "coin.shareKeys"),
+        (with_share(3, KEYS.share_keys[0]), "KEY_COIN_SHARES", "coin.shareKeys"),
+        (
+            msgspec.structs.replace(KEYS, share_keys=KEYS.share_keys[::-1]),
+            "KEY_COIN_SHARES",
+            "coin.shareKeys",
+        ),
+        (
+            msgspec.structs.replace(KEYS, group_key=OTHER_KEYS.group_key),
+            "KEY_COIN_SHARES",
+            "coin.shareKeys",
+        ),
+        (msgspec.structs.replace(HIGHER_KEYS, threshold=3), "KEY_COIN_SHARES", "coin.shareKeys"),
+        (msgspec.structs.replace(KEYS, group_key=G2_IDENTITY), "KEY_COIN", "coin.groupKey"),
+        (with_share(1, G2_IDENTITY), "KEY_COIN", "coin.shareKeys[1]"),
+        (with_share(1, bytes(96)), "KEY_COIN", "coin.shareKeys[1]"),
+        (with_share(3, bytes(48)), "KEY_COIN", "coin.shareKeys[3]"),
+        (with_share(0, OUTSIDE_SUBGROUP), "KEY_COIN", "coin.shareKeys[0]"),
+    ],
+)
+def test_keys_that_make_no_coin_are_refused(keys: CoinKeys, code: str, field: str) -> None:
+    with pytest.raises(PeerError) as raised:
+        check_keys(keys, field="coin")
+    assert (raised.value.code, raised.value.field) == (code, field)
+
+
+@pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32, b"\x73" + b"\xff" * 31])
+def test_only_scalars_below_the_order_have_a_public_half(secret: bytes) -> None:
+    assert public_key(secret) is None

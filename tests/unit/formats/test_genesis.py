@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seawall.crypto.coin import deal
 from seawall.crypto.signing import SigningKey
 from seawall.domain.cut import CutPolicy
 from seawall.domain.genesis import (
@@ -26,6 +27,7 @@ from seawall.domain.genesis import (
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 from seawall.errors import LocalError, PeerError
 from seawall.formats import genesis as form
+from seawall.formats.genesis_consensus import coin_threshold
 from seawall.formats.jcs import canonical, parse_canonical
 
 PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
@@ -90,6 +92,37 @@ def test_the_origin_of_a_genesis_without_roles_of_their_own_stays() -> None:
     assert form.origin(data) == "seawall/e45c0c7578244e93"
 
 
+def test_a_coin_round_trips_and_reaches_the_committee() -> None:
+    data = form.encode(ASYNCHRONOUS)
+    found = form.decode(data)
+    assert found == ASYNCHRONOUS
+    assert form.encode(found) == data
+    assert found.committee("x").coin == KEYS
+    assert form.decode(form.encode(GENESIS)).committee("x").coin is None
+    assert b'"coin"' not in form.encode(GENESIS)
+
+
+def test_an_async_genesis_without_a_coin_is_refused() -> None:
+    def without(spec: dict[str, Any]) -> None:
+        del spec["coin"]
+
+    with pytest.raises(PeerError, match="GENESIS_MISSING") as raised:
+        form.decode(changed(without, ASYNCHRONOUS))
+    assert raised.value.field == "genesis.spec.coin"
+
+
+@pytest.mark.parametrize(
+    ("sites", "threshold"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (10, 7)]
+)
+def test_as_many_sites_make_a_coin_as_have_stake_q(sites: int, threshold: int) -> None:
+    assert coin_threshold(sites) == threshold
+    for stake in (1, 2, 5):
+        one = msgspec.structs.replace(GENESIS.sites[0], stake=stake)
+        committee = replace(GENESIS, sites=(one,) * sites).committee("x")
+        assert committee.stake_of(range(threshold)) >= committee.quorum
+        assert committee.stake_of(range(threshold - 1)) < committee.quorum
+
+
 def test_roles_with_addresses_of_their_own_round_trip() -> None:
     first, *others = GENESIS.sites
     split = msgspec.structs.replace(
@@ -130,9 +163,9 @@ def test_every_member_of_a_task_can_be_read_by_others() -> None:
     }
 
 
-def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
+def changed(change: Callable[[dict[str, Any]], object], genesis: Genesis = GENESIS) -> bytes:
     """Return the canonical bytes of a genesis whose JSON was changed."""
-    tree: Any = parse_canonical(form.encode(GENESIS), size_max=1 << 20)
+    tree: Any = parse_canonical(form.encode(genesis), size_max=1 << 20)
     change(tree["spec"])
     return canonical(tree)
 
@@ -157,6 +190,42 @@ LOW_ORDER = "01" + "00" * 31
 ADDRESSES = [
     {"role": role, "peerAddress": f"{role}:2", "clientAddress": f"{role}:1"}
     for role in ("consensus", "ledger")
+]
+
+KEYS, SECRETS = deal(bytes(32), 3, 4)
+COIN: dict[str, Any] = {
+    "threshold": 3,
+    "groupKey": KEYS.group_key.hex(),
+    "shareKeys": [one.hex() for one in KEYS.share_keys],
+}
+ASYNCHRONOUS = replace(
+    GENESIS,
+    sites=tuple(msgspec.structs.replace(site, stake=7) for site in GENESIS.sites),
+    consensus=ConsensusParameters().asynchronous(5),
+    coin=KEYS,
+)
+COIN_FAULTS = [
+    ("consensus.protocol", "sync", "GENESIS_RANGE", "consensus.waveLength"),
+    ("consensus.protocol", "other", "GENESIS_PROTOCOL", "coin"),
+    ("consensus.waveLength", 3, "GENESIS_RANGE", "consensus.waveLength"),
+    ("consensus.waveLength", 4, None, ""),
+    ("consensus.finalityDelay", 4, "GENESIS_RANGE", "consensus.finalityDelay"),
+    ("consensus.gcDepth", 10, "GENESIS_RANGE", "consensus.gcDepth"),
+    ("consensus.gcDepth", 11, None, ""),
+    ("sites.2.stake", 8, "GENESIS_RANGE", "sites[].stake"),
+    ("coin", [], "GENESIS_TYPE", "coin"),
+    ("coin.extra", 1, "GENESIS_UNKNOWN", "coin"),
+    ("coin.threshold", 2, "GENESIS_RANGE", "coin.threshold"),
+    ("coin.threshold", 4, "GENESIS_RANGE", "coin.threshold"),
+    ("coin.threshold", 0, "GENESIS_RANGE", "coin.threshold"),
+    ("coin.threshold", "3", "GENESIS_TYPE", "coin.threshold"),
+    ("coin.groupKey", "00" * 95, "GENESIS_TEXT", "coin.groupKey"),
+    ("coin.groupKey", KEYS.group_key.hex().upper(), "GENESIS_TEXT", "coin.groupKey"),
+    ("coin.shareKeys", [], "GENESIS_COUNT", "coin.shareKeys"),
+    ("coin.shareKeys", COIN["shareKeys"][:3], "GENESIS_COUNT", "coin.shareKeys"),
+    ("coin.shareKeys.1", "00" * 97, "GENESIS_TEXT", "coin.shareKeys[1]"),
+    ("coin.shareKeys.1", 5, "GENESIS_TYPE", "coin.shareKeys[1]"),
+    ("coin.shareKeys.1", COIN["shareKeys"][2], "GENESIS_DUPLICATE", "coin.shareKeys"),
 ]
 
 FAULTS = [
@@ -216,7 +285,11 @@ FAULTS = [
     ("consensus.waveLength", 2, "GENESIS_RANGE", "consensus.waveLength"),
     ("consensus.finalityDelay", 3, None, ""),
     ("consensus.acceptWindow", 2, "GENESIS_RANGE", "consensus.finalityDelay"),
-    ("consensus.waveLength", 5, "GENESIS_RANGE", "consensus.finalityDelay"),
+    ("consensus.waveLength", 4, "GENESIS_RANGE", "consensus.waveLength"),
+    ("consensus.waveLength", 5, "GENESIS_RANGE", "consensus.waveLength"),
+    ("consensus.protocol", "other", None, ""),
+    ("coin", {}, "GENESIS_MISSING", "coin.threshold"),
+    ("coin", COIN, "GENESIS_PROTOCOL", "coin"),
     ("consensus.gcDepth", 8, None, ""),
     ("consensus.leaderTimeoutMsMax", 100, "GENESIS_RANGE", "consensus.leaderTimeoutMsMax"),
     ("consensus.leadersPerRound", 5, "GENESIS_RANGE", "consensus.leadersPerRound"),
@@ -248,11 +321,17 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "code", "field"), FAULTS)
+@pytest.mark.parametrize(
+    ("genesis", "path", "value", "code", "field"),
+    [
+        *[(GENESIS, *fault) for fault in FAULTS],
+        *[(ASYNCHRONOUS, *fault) for fault in COIN_FAULTS],
+    ],
+)
 def test_every_fault_is_named_with_its_field(
-    path: str, value: object, code: str | None, field: str
+    genesis: Genesis, path: str, value: object, code: str | None, field: str
 ) -> None:
-    data = changed(at(path, value))
+    data = changed(at(path, value), genesis)
     if code is None:
         form.decode(data)
         return

@@ -67,7 +67,7 @@ def test_entries_tell_what_becomes_of_updates() -> None:
         commit_index=3,
         refused=((ids[4], PeerError("REPLAY_SEQ", "used")),),
     )
-    assert follow(page, progress) == [update for update, _ in people[:4]]
+    assert follow(page, progress).committed == [update for update, _ in people[:4]]
     assert [listener.stages for _, listener in people] == [
         ["COMMITTED", "AGGREGATED"],
         ["COMMITTED", "AGGREGATED"],
@@ -87,11 +87,39 @@ def test_a_foreign_update_under_the_same_number_ends_ours() -> None:
     assert foreign.update_id != update.update_id
     entry = entries.encode_update(foreign.record, commit=1, task="small", site=2, batch=9)
     assert foreign.record.kind is UpdateKind.DELTA
-    assert follow(Page(0, (entry,), 1), progress) == []
+    assert follow(Page(0, (entry,), 1), progress).committed == []
     assert listener.stages == ["REPLAY_EQUIVOCATION"]
 
 
 def test_a_cut_of_nothing_known_changes_nothing() -> None:
     progress = Progress(IngestionSettings())
-    assert follow(Page(0, (cut_of((), ()), version_of("usable")), 2), progress) == []
+    assert follow(Page(0, (cut_of((), ()), version_of("usable")), 2), progress).committed == []
     assert progress.height == 2
+
+
+def test_a_tainted_update_is_committed_and_in_no_version() -> None:
+    progress = Progress(IngestionSettings())
+    update, listener = enter(progress, 0)
+    assert update.admitted is not None
+    record = update.admitted.record
+    taint = ("REPLAY_BASE", "REPLAY_EXPIRED")
+    entry = entries.encode_update(record, commit=1, task="small", site=2, batch=9, taint=taint)
+    assert follow(Page(5, (entry,), 1), progress).committed == [update]
+    assert listener.stages == ["COMMITTED", "CUT_TAINTED"]
+    refusal = listener.heard[-1][1].refusal
+    assert refusal is not None
+    assert "REPLAY_BASE, REPLAY_EXPIRED" in refusal.hint
+
+
+def test_an_undecided_update_of_this_site_comes_back_and_is_not_refused() -> None:
+    progress = Progress(IngestionSettings())
+    reason = PeerError("VERDICT_UNDECIDED", "send it again")
+    (own, heard), (waiting, _), (final, _) = (enter(progress, at) for at in range(3))
+    watcher = Listener()
+    progress.watch(bytes(32), watcher)
+    own.handed = final.handed = True
+    progress.final([final.update_id])
+    ids = (own.update_id, waiting.update_id, final.update_id, own.update_id, bytes(32))
+    page = Page(0, (), 1, tuple([(one, reason) for one in ids]))
+    assert follow(page, progress).undecided == [(own, reason)]
+    assert (own.handed, heard.stages, watcher.stages) == (False, [], [])

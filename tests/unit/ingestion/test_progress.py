@@ -239,3 +239,58 @@ async def test_leaving_makes_room() -> None:
     async with asyncio.timeout(1):
         await progress.room.wait()
     assert not progress.is_full
+
+
+def test_final_is_a_step_between_attested_and_committed() -> None:
+    progress = progress_of()
+    update, listener = enter(progress)
+    progress.advance([update], Stage.ATTESTED)
+    progress.final([update.update_id])
+    progress.final([update.update_id])
+    # Nothing that goes wrong here can take it back.
+    progress.refuse(update, PeerError("BATCH_TIMEOUT", "too few answer"))
+    progress.refused(update.update_id, PeerError("VERDICT_OUTVOTED", "another place of it"))
+    progress.committed(update.update_id, 9)
+    progress.final([update.update_id])
+    assert listener.stages == ["ATTESTED", "FINAL", "COMMITTED"]
+
+
+def test_who_watches_at_another_site_hears_final_at_once_or_later() -> None:
+    progress = progress_of(remembered_max=2)
+    early, late, gone = Listener(), Listener(), Listener()
+    progress.watch(b"a" * 32, early)
+    progress.watch(b"a" * 32, gone)
+    gone.closed = True
+    progress.final([b"a" * 32])
+    progress.watch(b"a" * 32, late)
+    assert (early.stages, late.stages, gone.stages) == (["FINAL"], ["FINAL"], [])
+    progress.final([b"b" * 32, b"c" * 32])
+    forgotten = Listener()
+    progress.watch(b"a" * 32, forgotten)
+    progress.committed(b"a" * 32, 7)
+    assert early.stages == late.stages == ["FINAL", "COMMITTED"]
+    assert forgotten.stages == ["COMMITTED"]
+
+
+def test_what_consensus_has_does_not_expire_here() -> None:
+    progress = progress_of()
+    (ours, waiting), (handed, heard) = (enter(progress, at, expires_height=5) for at in range(2))
+    handed.handed = True
+    progress.rise(5, 9)
+    assert (ours.is_open, waiting.stages) == (False, ["REPLAY_EXPIRED"])
+    assert (handed.is_open, heard.stages) == (True, [])
+
+
+def test_a_copy_that_consensus_has_waits_for_its_own_verdict() -> None:
+    owner = author()
+    for is_handed, stages in ((False, ["REPLAY_PAYLOAD"]), (True, [])):
+        progress = progress_of()
+        signed = owner.update()
+        update = progress.admit(admitted(signed), signed.payload, 0)
+        listener = Listener()
+        progress.attach(update, listener, 1)
+        update.handed = is_handed
+        assert update.admitted is not None
+        claim = update.admitted.submission
+        progress.overtaken(claim.contributor, claim.seq + 1, claim.payload_digest, b"a" * 32)
+        assert listener.stages == stages

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from seawall.codec import encode_records
+from seawall.codec import encode_records, record_count
 from seawall.crypto.signing import SigningKey, key_id
 from seawall.domain.block import (
     Batch,
@@ -14,7 +14,7 @@ from seawall.domain.block import (
     UpdateKind,
     UpdateRecord,
 )
-from seawall.domain.commit import CertifiedCheckpoint, Cosignature
+from seawall.domain.commit import CertifiedCheckpoint, Cosignature, Judgement, Verdict
 from seawall.domain.cut import CutPolicy
 from seawall.domain.genesis import Contributor, Genesis, GenesisSite, RuleSpec, Task, TensorSpec
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
@@ -167,8 +167,39 @@ def block(
     )
 
 
-def delivery(index: int, *blocks: Block, clock_ms: int | None = None) -> Delivery:
-    """Return commit `index`, one second of ledger time after the one before."""
+def verdict(judgement: Judgement, *records: UpdateRecord, rule: int = 1, site: int = 1) -> Verdict:
+    """Return a verdict on one batch of these records."""
+    batch = Batch(site, 1, 0, encode_records(records), ())
+    positions = tuple(range(len(records)))
+    return Verdict(Ref(1, site, digest("block")), batch, 0, positions, judgement, rule)
+
+
+def accepting(*blocks: Block) -> tuple[Verdict, ...]:
+    """Return verdicts that accept everything in these blocks."""
+    return tuple(
+        Verdict(
+            Ref(one.round, one.author, digest(f"block {one.author}")),
+            batch,
+            0,
+            tuple(range(record_count(batch.records_bytes))),
+            Judgement.ACCEPT,
+            1,
+        )
+        for one in blocks
+        for batch in one.batches
+    )
+
+
+def delivery(
+    index: int,
+    *blocks: Block,
+    clock_ms: int | None = None,
+    verdicts: Sequence[Verdict] | None = None,
+) -> Delivery:
+    """Return commit `index`, one second of ledger time after the one before.
+
+    It accepts at once what it delivers, unless it comes with other verdicts.
+    """
     name = f"commit {index}"
     return Delivery(
         index=index,
@@ -177,6 +208,8 @@ def delivery(index: int, *blocks: Block, clock_ms: int | None = None) -> Deliver
         leader=Ref(index, index % SITES, digest(f"leader {index}")),
         clock_ms=START_MS + 1000 * index if clock_ms is None else clock_ms,
         blocks=blocks,
+        verdicts=accepting(*blocks) if verdicts is None else tuple(verdicts),
+        finality_digest=digest(f"finality {index}"),
     )
 
 

@@ -129,16 +129,31 @@ def commit_message(made: Delivery, origin: str) -> pb.AppendRequest:
     leader = types_pb2.BlockRef(
         round=made.leader.round, author=made.leader.author, digest=made.leader.digest
     )
-    return pb.AppendRequest(
-        commit=types_pb2.Commit(
-            index=made.index,
-            previous_digest=made.previous_digest,
-            digest=made.digest,
-            leader=leader,
-            clock_ms=made.clock_ms,
-            blocks=[sealed.raw for sealed in blocks],
-        )
+    commit = types_pb2.Commit(
+        index=made.index,
+        previous_digest=made.previous_digest,
+        digest=made.digest,
+        leader=leader,
+        clock_ms=made.clock_ms,
+        blocks=[sealed.raw for sealed in blocks],
+        finality_digest=made.finality_digest,
     )
+    for place, verdict in enumerate(made.verdicts):
+        commit.judged_batches.add(
+            site=verdict.batch.site,
+            batch_number=verdict.batch.number,
+            records=verdict.batch.records_bytes,
+        )
+        commit.verdicts.add(
+            block=types_pb2.BlockRef(
+                round=verdict.block.round, author=verdict.block.author, digest=verdict.block.digest
+            ),
+            batch=place,
+            positions=verdict.positions,
+            judgement=types_pb2.Judgement.ValueType(verdict.judgement),
+            rule=verdict.rule,
+        )
+    return pb.AppendRequest(commit=commit)
 
 
 def certificate_message(made: CertifiedCheckpoint) -> pb.AppendRequest:

@@ -188,9 +188,9 @@ def test_anything_but_a_vote_for_a_recent_version_changes_nothing(transaction: b
     log = open_log()
     step(log)
     cut_once(log, 1)
-    state = log.state.root(0, bytes(32))
+    state = log.state.root(0, bytes(32), b"")
     assert step(log, *[block(at, (), [transaction]) for at in range(4)], after_ms=0) == []
-    assert log.state.root(0, bytes(32)) == state
+    assert log.state.root(0, bytes(32), b"") == state
 
 
 @given(st.binary(max_size=200))
@@ -228,13 +228,32 @@ def test_stale_updates_are_dropped_with_their_reason() -> None:
     assert log.store.scan(Table.PENDING, b"", 9) == []
 
 
-def test_an_update_whose_base_only_later_exists_is_refused_at_delivery() -> None:
+def test_an_update_whose_base_does_not_exist_yet_is_tainted_and_in_no_cut() -> None:
     log = open_log()
     step(log)
     cut_once(log, 1)
-    assert step(log, block(0, [record(1, 2, base=1)]), after_ms=0) == []
+    (early,) = step(log, block(0, [record(1, 2, base=1)]), after_ms=0)
+    assert isinstance(early, entries.UpdateEntry)
+    assert early.taint == ("REPLAY_BASE",)
     vote_all(log, 1, "v1")
-    assert len(step(log, block(0, [record(1, 2, base=1)]), after_ms=0)) == 1
+    cut = cut_once(log, 3, base=1)
+    decided = [one.update_id for one in cut.updates] + [one.update_id for one in cut.dropped]
+    assert len(cut.updates) == 3
+    assert early.update_id not in decided
+    assert log.store.scan(Table.PENDING, b"", 9) == []
+
+
+def test_a_tainted_root_update_is_none() -> None:
+    log = open_log(root_required=True)
+    step(log)
+    tainted = record(0, 1, kind=UpdateKind.ROOT, expires=1)
+    root = record(0, 2, kind=UpdateKind.ROOT)
+    (entry,) = step(log, block(0, [tainted]), after_ms=0)
+    assert isinstance(entry, entries.UpdateEntry)
+    assert entry.taint == ("REPLAY_EXPIRED",)
+    step(log, block(0, [record(at, 1) for at in range(1, 4)]), after_ms=0)
+    assert not has_cut(step(log, after_ms=1000))
+    assert cut_of(step(log, block(0, [root]), after_ms=1)).root == root.update_id.hex()
 
 
 def test_the_root_update_of_the_head_goes_into_the_cut() -> None:

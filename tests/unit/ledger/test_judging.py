@@ -12,6 +12,7 @@ from seawall.ledger.judging import Claim, Judge
 from seawall.ledger.log import Log
 from tests.unit.ledger.chain import (
     START_MS,
+    accepting,
     append,
     block,
     delivery,
@@ -110,6 +111,20 @@ def test_numbers_and_payloads_are_judged_as_they_were() -> None:
     assert codes(log, 3, far) == [None]
     # Another contributor's numbers are its own.
     assert codes(log, 3, claim(record(2, 1000)), claim(record(2, 1001, "one"))) == [None, None]
+
+
+def test_what_counts_is_the_commit_of_the_verdict_not_of_the_delivery() -> None:
+    log = open_log()
+    update = record(1, 1, "one")
+    append(log, delivery(1, block(1, [update]), clock_ms=START_MS, verdicts=()))
+    append(log, delivery(2, clock_ms=START_MS))
+    append(log, delivery(3, clock_ms=START_MS, verdicts=accepting(block(1, [update]))))
+    for _ in range(2):
+        assert codes(log, 2, claim(update), claim(record(1, 2, "one"))) == [None, "REPLAY_PAYLOAD"]
+        assert codes(log, 2, claim(record(1, 2, "one"))) == [None]
+        assert codes(log, 3, claim(update)) == ["REPLAY_SEQ"]
+        assert codes(log, 3, claim(record(1, 2, "one"))) == ["REPLAY_PAYLOAD"]
+        deliver(log, record(1, 1000))
 
 
 def test_two_claims_of_one_request_cannot_share_number_or_payload() -> None:

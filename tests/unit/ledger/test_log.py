@@ -255,7 +255,7 @@ def fill(log: Log) -> int:
     """Append until the store is full; return the last commit that was answered."""
     for index in range(1, 1000):
         try:
-            append(log, delivery(index, block(0, [record(0, index)])))
+            append(log, delivery(index, block(0, [record(at, index) for at in range(6)])))
         except OperationalError:
             return index - 1
     raise AssertionError

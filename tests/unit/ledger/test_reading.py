@@ -1,5 +1,6 @@
 import pytest
 
+from seawall.domain.commit import Judgement
 from seawall.errors import OperationalError, PeerError
 from seawall.formats import genesis as genesis_format
 from seawall.formats.receipt import ReceiptVerifier
@@ -12,6 +13,7 @@ from seawall.ledger.store import Batch, Table
 from tests.unit.ledger.chain import (
     LOG_KEY,
     START_MS,
+    accepting,
     append,
     block,
     certify,
@@ -19,6 +21,7 @@ from tests.unit.ledger.chain import (
     make_genesis,
     origin_of,
     record,
+    verdict,
 )
 from tests.unit.ledger.memory_store import MemoryStore
 
@@ -44,8 +47,9 @@ async def test_pages_cover_everything_once(
     log = open_log()
     for index in range(1, 9):
         refused = [record(5, 5000 + at, f"{index} {at}") for at in range(20)]
-        accepted = [record(at, index) for at in range(4)]
-        append(log, delivery(index, block(1, accepted + refused), clock_ms=START_MS))
+        accepted = block(1, [record(at, index) for at in range(4)])
+        verdicts = [*accepting(accepted), verdict(Judgement.REJECT, *refused, rule=2)]
+        append(log, delivery(index, accepted, clock_ms=START_MS, verdicts=verdicts))
     certify(log)
     for start in (0, 7, log.head.row.tree_size - 1):
         found = await pages(log, start)

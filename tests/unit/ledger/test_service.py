@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from seawall.api.v1 import ledger_pb2 as pb
+from seawall.api.v1 import types_pb2
 from seawall.codec import encode_records
 from seawall.crypto.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from seawall.domain.block import UpdateRecord
+from seawall.domain.commit import Judgement
 from seawall.errors import OperationalError, PeerError
 from seawall.ledger.config import LedgerSettings
 from seawall.ledger.service import build
-from tests.unit.ledger.chain import block, certificate, delivery, digest, record
+from tests.unit.ledger.chain import block, certificate, delivery, digest, record, verdict
 from tests.unit.ledger.site import (
     append_all,
     at_work,
@@ -133,8 +135,8 @@ async def test_entries_and_proofs_fit_the_root(stub: Stub) -> None:
 async def test_a_range_of_entries_names_complete_commits_and_refusals(stub: Stub) -> None:
     chain = Chain()
     refused = record(1, 5000)
-    chain.commit(block(0, [*RECORDS, refused]))
-    chain.commit(block(0, [record(2, 6000)]))
+    chain.commit(block(0, RECORDS), rejected=[refused])
+    chain.commit(rejected=[record(2, 6000)])
     chain.certify()
     await append_all(stub, chain.requests)
     first = chain.answer(0)[1]
@@ -147,7 +149,7 @@ async def test_a_range_of_entries_names_complete_commits_and_refusals(stub: Stub
         (refused.update_id, 1),
         (record(2, 6000).update_id, 2),
     ]
-    assert {one.refusal.code for one in page.refused} == {"REPLAY_SEQ"}
+    assert {one.refusal.code for one in page.refused} == {"VERDICT_OUTVOTED"}
 
 
 async def test_a_follower_gets_entries_as_checkpoints_cover_them(stub: Stub) -> None:
@@ -290,3 +292,32 @@ async def test_before_and_after_its_work_the_role_says_so(tmp_path: Path) -> Non
         await at_work(service)
         task.cancel()
     assert not service.ready()
+
+
+def bad_verdicts() -> list[tuple[str, pb.AppendRequest]]:
+    """Return commits with one thing wrong about their verdicts, and the code of each."""
+    made = []
+    for code in ("VERDICT_DIGEST", "VERDICT_BATCH", "VERDICT_JUDGEMENT", "RECORD_SIZE"):
+        request = commit_message(delivery(1, block(0, RECORDS)), ORIGIN)
+        made.append((code, request))
+    made[0][1].commit.finality_digest = b"short"
+    made[1][1].commit.verdicts[0].batch = 1
+    made[2][1].commit.verdicts[0].judgement = types_pb2.JUDGEMENT_UNSPECIFIED
+    made[3][1].commit.judged_batches[0].records = b"x"
+    for positions in ((), (1, 1), (2, 1), (0, 3)):
+        request = commit_message(delivery(1, block(0, RECORDS)), ORIGIN)
+        request.commit.verdicts[0].positions[:] = positions
+        made.append(("VERDICT_POSITIONS", request))
+    refused = verdict(Judgement.REJECT, *RECORDS, rule=1)
+    request = commit_message(delivery(1, verdicts=[refused]), ORIGIN)
+    return [*made, ("VERDICT_JUDGEMENT", request)]
+
+
+@pytest.mark.parametrize(("code", "request_"), bad_verdicts())
+async def test_verdicts_that_no_finaliser_writes_are_refused(
+    stub: Stub, code: str, request_: pb.AppendRequest
+) -> None:
+    invalid = grpc.StatusCode.INVALID_ARGUMENT
+    assert await code_of(drain(stub.Append(stream(request_)))) == (code, invalid)
+    good = commit_message(delivery(1, block(0, RECORDS)), ORIGIN)
+    assert len(await append_all(stub, [good])) > 0

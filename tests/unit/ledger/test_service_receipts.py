@@ -9,10 +9,11 @@ import pytest
 
 from seawall.api.v1 import ledger_pb2 as pb
 from seawall.domain.block import UpdateRecord
+from seawall.domain.commit import Judgement
 from seawall.formats import entry as entries
 from seawall.formats import genesis as genesis_format
 from seawall.formats.receipt import Verified, verify_receipt
-from tests.unit.ledger.chain import block, digest, record
+from tests.unit.ledger.chain import block, delivery, digest, record, verdict
 from tests.unit.ledger.site import (
     append_all,
     running,
@@ -95,18 +96,43 @@ async def test_receipts_that_do_not_exist_say_why(stub: Stub) -> None:
     await stub.PutSubmission(pb.PutSubmissionRequest(submissions=[stored]))
     assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
     chain = Chain()
-    chain.commit(block(0, [*RECORDS, record(1, 5000)]))
+    chain.commit(block(0, RECORDS), rejected=[record(1, 5000)])
     await append_all(stub, chain.requests)
     assert await code_of(stub.Receipt(ask)) == ("RECEIPT_PENDING", not_found)
     refused = pb.ReceiptRequest(update_id=record(1, 5000).update_id)
     assert await code_of(stub.Receipt(refused)) == ("RECEIPT_PENDING", not_found)
     chain.certify()
     await append_all(stub, chain.requests[1:])
-    assert await code_of(stub.Receipt(refused)) == ("REPLAY_SEQ", grpc.StatusCode.ALREADY_EXISTS)
+    assert (await code_of(stub.Receipt(refused)))[0] == "VERDICT_OUTVOTED"
     waiting = pb.ReceiptRequest(update_id=RECORDS[0].update_id, aggregated=True)
     assert await code_of(stub.Receipt(waiting)) == ("RECEIPT_PENDING", not_found)
     bad = pb.ReceiptRequest(update_id=b"x")
     assert (await code_of(stub.Receipt(bad)))[0] == "RPC_DIGEST"
+
+
+async def test_the_receipt_of_an_undecided_update_is_still_awaited(stub: Stub) -> None:
+    chain = Chain()
+    undecided = verdict(Judgement.REJECT, RECORDS[0], rule=4)
+    chain.append(delivery(1, verdicts=[undecided]))
+    chain.certify()
+    await append_all(stub, chain.requests)
+    waiting = asyncio.ensure_future(receipt(stub, RECORDS[0], wait_ms=30_000))
+    await asyncio.sleep(0)
+    chain.commit(block(0, RECORDS[:1]))
+    chain.certify()
+    await append_all(stub, chain.requests[2:])
+    assert (await waiting).update.taint == ()
+
+
+async def test_the_receipt_of_a_tainted_update_ends_with_its_entry(stub: Stub) -> None:
+    chain = Chain()
+    tainted = record(1, 2, expires=0)
+    chain.commit(block(0, [tainted]))
+    chain.certify()
+    await append_all(stub, chain.requests)
+    verified = await receipt(stub, tainted, aggregated=True)
+    assert verified.update.taint == ("REPLAY_EXPIRED",)
+    assert (verified.version, verified.dropped) == (None, None)
 
 
 async def test_a_dropped_update_has_a_receipt_that_says_so(stub: Stub) -> None:

@@ -44,9 +44,11 @@ def test_other_contents_have_another_digest(
 def test_tables_do_not_run_into_each_other() -> None:
     a, b = digest_of({1: b"x"}), digest_of({2: b"x"})
     roots = {
-        combine((a, b), 1, bytes(32)),
-        combine((b, a), 1, bytes(32)),
-        combine((a, b), 2, bytes(32)),
-        combine((a, b), 1, b"\x01" * 32),
+        combine((a, b), 1, bytes(32), b""),
+        combine((b, a), 1, bytes(32), b""),
+        combine((a, b), 2, bytes(32), b""),
+        combine((a, b), 1, b"\x01" * 32, b""),
+        combine((a, b), 1, bytes(32), bytes(32)),
+        combine((a, b), 1, bytes(32), b"\x01" * 32),
     }
-    assert len(roots) == 4
+    assert len(roots) == 6

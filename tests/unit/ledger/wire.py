@@ -1,6 +1,6 @@
 """What the tests of the ledger's RPCs share: real submissions, a reference chain, failed calls."""
 
-from collections.abc import AsyncIterable, Awaitable
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,13 +9,16 @@ import pytest
 
 from seawall.crypto.merkle import EMPTY_ROOT
 from seawall.domain.block import UpdateRecord
+from seawall.domain.commit import Judgement
 from seawall.formats import dsse
 from seawall.formats import submission as submissions
 from seawall.formats.record import record_of
+from seawall.ledger.execution import Delivery
 from seawall.ledger.log import Log
 from seawall.runtime.status import error_from
 from tests.unit.ledger.chain import (
     PAYLOAD_BYTES,
+    accepting,
     append,
     block,
     certificate,
@@ -24,6 +27,7 @@ from tests.unit.ledger.chain import (
     key,
     make_genesis,
     origin_of,
+    verdict,
     vote,
 )
 from tests.unit.ledger.memory_store import MemoryStore
@@ -79,9 +83,22 @@ class Chain:
         self.log = Log(MemoryStore(), GENESIS, ORIGIN)
         self.requests: list[pb.AppendRequest] = []
 
-    def commit(self, *blocks: object, clock_ms: int | None = None) -> None:
-        """Add a commit."""
-        made = delivery(self.log.head.index + 1, *blocks, clock_ms=clock_ms)  # type: ignore[arg-type]  # blocks
+    def commit(
+        self, *blocks: object, clock_ms: int | None = None, rejected: Sequence[UpdateRecord] = ()
+    ) -> None:
+        """Add a commit that accepts what its blocks hold, and rejects some updates by vote."""
+        accepted = accepting(*blocks)  # type: ignore[arg-type]  # blocks
+        refusing = (verdict(Judgement.REJECT, *rejected, rule=2),) if rejected else ()
+        made = delivery(
+            self.log.head.index + 1,
+            *blocks,  # type: ignore[arg-type]  # blocks
+            clock_ms=clock_ms,
+            verdicts=accepted + refusing,
+        )
+        self.append(made)
+
+    def append(self, made: Delivery) -> None:
+        """Add a commit that is made already."""
         append(self.log, made)
         self.requests.append(commit_message(made, ORIGIN))
 

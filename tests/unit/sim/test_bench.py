@@ -3,17 +3,29 @@ from dataclasses import replace
 import pytest
 
 from seawall.sim import bench
-from seawall.sim.bench import CHECKED_SIZE_MAX, EXPECTED, HEADER, Case, Figures, measure
+from seawall.sim.bench import (
+    CHECKED_SIZE_MAX,
+    EXPECTED,
+    EXPECTED_FINAL,
+    HEADER,
+    Case,
+    Figures,
+    measure,
+)
 from seawall.sim.plan import Passing
 
 
 @pytest.mark.parametrize("wave_length", EXPECTED)
-@pytest.mark.parametrize("size", [4, 7])
+@pytest.mark.parametrize("size", [4, 5, 7, 10])
 def test_the_honest_steady_case_takes_the_delays_of_the_protocol(
     size: int, wave_length: int
 ) -> None:
     figures = measure(Case(size=size, wave_length=wave_length, rounds=12, updates=2))
+    # Exactly: nobody paces rounds here, so there is nothing to allow for.
     assert (figures.leader, figures.other) == EXPECTED[wave_length]
+    assert figures.final == EXPECTED_FINAL
+    # A vote stands in the next round's blocks; the commit of one of those delivers the verdict.
+    assert figures.accepted == wave_length + 2
     assert figures.rounds_per_delay == 1.0
     assert figures.commits > 12
     assert figures.update is not None
@@ -55,6 +67,13 @@ def test_the_table_and_the_document_show_what_is_known() -> None:
     document = bench.document([figures])
     assert document["kind"] == "SimBench"
     assert document["delayMs"] == 100
+
+
+def test_a_case_that_takes_longer_does_not_hold() -> None:
+    figures = measure(Case(size=4, rounds=8))
+    assert bench.holds(figures)
+    assert not bench.holds(replace(figures, final=3.5))
+    assert not bench.holds(replace(figures, other=5.0))
 
 
 def _unmeasured(figures: Figures) -> Figures:

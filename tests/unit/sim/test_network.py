@@ -2,8 +2,10 @@ from random import Random
 
 import pytest
 
+from seawall.consensus.engine import Subscribe
 from seawall.sim.network import (
     RECONNECT_US,
+    SILENCE_US,
     FixedDelay,
     LogNormalDelay,
     Loss,
@@ -148,3 +150,37 @@ def test_log_normal_delay_has_the_stated_median(median_us: int) -> None:
     random = Random(5)
     samples = sorted(delay.sample_us(random, "eu", "us") for _ in range(2001))
     assert abs(samples[1000] / median_us - 1) < 0.1
+
+
+def test_a_segment_that_is_overtaken_holds_up_the_stream() -> None:
+    made = network(seed=7)
+    made.set_qualities({(0, 1): Quality(late=0.2, late_us=5_000)})
+    arrivals = [sent[0] for now in range(100) if (sent := made.schedule(0, 1, now)) is not None]
+    assert arrivals == sorted(arrivals)
+    assert arrivals[0] < 5_000 < arrivals[-1]
+    assert made.carried(0, 1)[0] == 100
+
+
+def test_a_stalled_direction_keeps_its_messages_until_it_works_again() -> None:
+    made = network()
+    assert made.set_stalled([(0, 1)], 10) == []
+    first, second = Subscribe(after_round=1), Subscribe(after_round=2)
+    assert made.hold(0, 1, first)
+    assert made.hold(0, 1, second)
+    assert not made.hold(1, 0, first), "the other direction goes on"
+    assert made.is_up(0, 1)
+    assert made.round_trip_us(0, 1, Random(1)) is None
+    assert made.set_stalled([], 20) == [(0, 1, (first, second))]
+    assert made.set_stalled([], 30) == []
+    assert made.round_trip_us(0, 1, Random(1)) == 200
+
+
+def test_a_connection_ends_when_one_direction_is_silent_for_too_long() -> None:
+    made = network()
+    made.set_stalled([(0, 1)], 0)
+    made.hold(0, 1, Subscribe(after_round=1))
+    made.set_stalled([(0, 1), (2, 3)], SILENCE_US - 1)
+    assert made.refresh(SILENCE_US - 1) == []
+    assert made.refresh(SILENCE_US) == [(0, 1, False)]
+    assert made.set_stalled([], SILENCE_US) == [], "what was held went with the connection"
+    assert made.refresh(SILENCE_US) == [(0, 1, True)]

@@ -7,6 +7,9 @@ import pytest
 
 from seawall.aggregation.rules import Contribution, RuleParameters, aggregate
 from seawall.crypto import merkle
+from seawall.domain.block import UpdateKind, UpdateRecord
+from seawall.formats import entry as entries
+from tests.unit.ledger.chain import record
 from tools import audit
 
 SIZE = 700
@@ -47,10 +50,10 @@ def test_rules_agree_with_the_package(rule: str, gate: bool, count: int, seed: i
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 13, 64, 100])
 def test_trees_and_paths_agree_with_the_package(size: int) -> None:
-    entries = [f"entry {at}" for at in range(size)]
-    leaves = [merkle.leaf_hash(entry.encode()) for entry in entries]
+    lines = [f"entry {at}" for at in range(size)]
+    leaves = [merkle.leaf_hash(entry.encode()) for entry in lines]
     root = merkle.root_of(leaves)
-    assert audit.tree_root(entries) == root
+    assert audit.tree_root(lines) == root
 
     def node(level: int, at: int) -> bytes:
         return merkle.root_of(leaves[at << level : (at + 1) << level])
@@ -61,3 +64,37 @@ def test_trees_and_paths_agree_with_the_package(size: int) -> None:
         if path:
             with pytest.raises(ValueError, match="length"):
                 audit.path_root(leaves[index], index, size, path[1:])
+
+
+def audited(*leaves: bytes) -> audit.Audit:
+    """Return an audit of these entries; the contributors of the test chain are enrolled."""
+    made = audit.Audit.__new__(audit.Audit)
+    made.log = [leaf.decode() for leaf in leaves]
+    made.people = {
+        record(person, 1).contributor.hex(): {"roles": ["contributor"]} for person in range(3)
+    }
+    made.updates, made.heads = {}, {}
+    return made
+
+
+def leaf_of(update: UpdateRecord, *taint: str) -> bytes:
+    return entries.encode_update(update, commit=1, task="digits", site=0, batch=1, taint=taint)
+
+
+def test_what_a_rule_forbids_is_accepted_only_as_taint() -> None:
+    first, copy = record(0, 1, "same"), record(0, 2, "same")
+    root = record(1, 1, kind=UpdateKind.ROOT)
+    tainted = audited(
+        leaf_of(first), leaf_of(copy, "REPLAY_PAYLOAD"), leaf_of(root, "KEY_ROLE", "REPLAY_BASE")
+    )
+    tainted.models()
+    # Whatever is tainted, no cut may name.
+    assert list(tainted.updates) == [first.update_id.hex()]
+    for leaves, claim in (
+        ((leaf_of(first), leaf_of(copy)), "payload counts once"),
+        ((leaf_of(first), leaf_of(copy, "REPLAY_BASE")), "payload counts once"),
+        ((leaf_of(root),), "enrolled key"),
+        ((leaf_of(first), leaf_of(record(0, 1, "two"), "REPLAY_SEQ")), "seq counts once"),
+    ):
+        with pytest.raises(ValueError, match=claim):
+            audited(*leaves).models()

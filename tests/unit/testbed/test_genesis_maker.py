@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from seawall.config import load
+from seawall.crypto.coin import combine, sign, verify
+from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import LocalError
 from seawall.formats import genesis as genesis_format
 from seawall.formats.task_payload import Layout, payload_digest
+from seawall.runtime.coin_key import read_coin_secret
 from seawall.runtime.keys import read_key, read_site_secrets
 from seawall.runtime.service import ROLES
 from seawall.testbed.directory import NetworkDirectory
@@ -37,6 +40,16 @@ def test_everything_that_sites_need_is_written(tmp_path: Path) -> None:
         key = read_key(tmp_path / "contributors" / f"{person.name}.key")
         assert key.public == person.public_key
     assert [one.name for one in genesis.contributors if "root" in one.roles] == [ROOT_OWNER]
+
+
+def test_sites_may_have_addresses_of_their_own(tmp_path: Path) -> None:
+    make(tmp_path, sites=2, hosts=("10.1.0.2", "10.1.1.2"))
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    assert [site.peer_address for site in genesis.sites] == ["10.1.0.2:21001", "10.1.1.2:21005"]
+    assert [load(tmp_path / site.name / "site.toml").host for site in genesis.sites] == [
+        "10.1.0.2",
+        "10.1.1.2",
+    ]
 
 
 def test_each_role_of_a_split_site_has_ports_and_settings_of_its_own(tmp_path: Path) -> None:
@@ -82,6 +95,35 @@ def test_secrets_are_their_owners_alone(tmp_path: Path) -> None:
     secret = [*tmp_path.rglob("*.key"), *tmp_path.rglob("tls.crt")]
     assert len(secret) == 4 * 4 + 3 + 4 + 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
+
+
+def test_an_async_network_has_a_coin_whose_secrets_each_site_has_its_own(tmp_path: Path) -> None:
+    make(tmp_path, sites=5, consensus=ConsensusParameters().asynchronous(4))
+    genesis = genesis_format.decode((tmp_path / "genesis.json").read_bytes())
+    assert genesis.consensus.protocol == "async"
+    assert genesis.coin is not None
+    assert genesis.coin.threshold == 4
+    files = [tmp_path / site.name / "keys" / "coin.key" for site in genesis.sites]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    secrets = [
+        read_coin_secret(tmp_path / site.name / "keys", genesis, index)
+        for index, site in enumerate(genesis.sites)
+    ]
+    made = combine({at: sign(secrets[at], b"round 7") for at in (0, 2, 3, 4)})
+    assert made is not None
+    assert verify(genesis.coin.group_key, b"round 7", made)
+
+
+def test_a_sync_network_has_no_coin(tmp_path: Path) -> None:
+    make(tmp_path, sites=4)
+    assert genesis_format.decode((tmp_path / "genesis.json").read_bytes()).coin is None
+    assert not list(tmp_path.rglob("coin.key"))
+
+
+def test_a_coin_with_unequal_stakes_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="GENESIS_PLAN in stakes"):
+        make(tmp_path, stakes=(1, 1, 1, 2), consensus=ConsensusParameters().asynchronous(5))
+    assert not list(tmp_path.iterdir())
 
 
 def test_base_models_are_named_by_their_digest(tmp_path: Path) -> None:

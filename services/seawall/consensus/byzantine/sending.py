@@ -1,13 +1,13 @@
 """Behaviours about who hears of own blocks, and when; the blocks themselves are honest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 
 from seawall.consensus.byzantine.site import Behaviour, Site, is_own_news, news
-from seawall.consensus.engine import BelowGc, Blocks, LatestReply, Message, Send
-from seawall.domain.block import VerifiedBlock
+from seawall.consensus.engine import ALL_PEERS, BelowGc, Blocks, LatestReply, Message, Send
+from seawall.domain.block import Ref, VerifiedBlock
 
 _NOTHING: Final = Blocks(())
 
@@ -31,10 +31,41 @@ class Withhold(Behaviour):
             elif send.peer in self._peers:
                 kept.append(send)
             else:
-                message = _without(site.own, send.message)
+                message = _only(send.message, lambda ref: ref.author != site.own)
                 if message != _NOTHING:
                     kept.append(Send(send.peer, message))
         return kept
+
+
+class Selective(Behaviour):
+    """Each own block goes to one part of the others only: even rounds to some, odd to the rest.
+
+    So nobody hears of two own blocks in a row from here: each part lacks just the parents of what
+    it is told, and finds them only with the other part.
+    """
+
+    def __init__(self, peers: Sequence[int]) -> None:
+        """Let these peers have the blocks of even rounds, the others those of odd rounds."""
+        self._peers = tuple(peers)
+
+    def sends(self, sends: Sequence[Send], site: Site) -> Sequence[Send]:
+        """Send to each peer what is meant for it, news and answers alike."""
+        kept: list[Send] = []
+        for send in sends:
+            targets = site.peers if is_own_news(send, site.own) else [send.peer]
+            for peer in targets:
+                if peer == ALL_PEERS:
+                    kept.append(send)
+                    continue
+                message = _only(send.message, self._meant_for(peer, site.own))
+                if message != _NOTHING:
+                    kept.append(Send(peer, message))
+        return kept
+
+    def _meant_for(self, peer: int, own: int) -> Callable[[Ref], bool]:
+        """Return whether a block is another site's, or an own one of this peer's rounds."""
+        odd = peer not in self._peers
+        return lambda ref: ref.author != own or ref.round % 2 == odd
 
 
 class Delay(Behaviour):
@@ -103,16 +134,14 @@ def _newest(message: Message) -> int:
     return max(block.ref.round for block in message.blocks)
 
 
-def _without(own: int, message: Message) -> Message:
-    """Return the message without blocks of this site."""
+def _only(message: Message, may_go: Callable[[Ref], bool]) -> Message:
+    """Return the message without the blocks that may not go."""
     match message:
         case Blocks(blocks):
-            return Blocks(tuple([block for block in blocks if block.ref.author != own]))
+            return Blocks(tuple([block for block in blocks if may_go(block.ref)]))
         case BelowGc(blocks=blocks):
-            return replace(
-                message, blocks=tuple([block for block in blocks if block.ref.author != own])
-            )
-        case LatestReply(yours=yours):
-            return LatestReply(own=None, yours=yours)
+            return replace(message, blocks=tuple([one for one in blocks if may_go(one.ref)]))
+        case LatestReply(own=own, yours=yours):
+            return LatestReply(own=own if own and may_go(own.ref) else None, yours=yours)
         case _:
             return message

@@ -7,7 +7,7 @@ from typing import Final
 from seawall.consensus.byzantine.content import Censor, GarbageShares, RejectAll, StaleParents
 from seawall.consensus.byzantine.engine import byzantine
 from seawall.consensus.byzantine.forging import Forge
-from seawall.consensus.byzantine.sending import Delay, Equivocate, Withhold
+from seawall.consensus.byzantine.sending import Delay, Equivocate, Selective, Withhold
 from seawall.consensus.byzantine.site import Behaviour
 from seawall.consensus.engines import EngineFactory
 
@@ -16,9 +16,9 @@ from seawall.consensus.engines import EngineFactory
 class Script:
     """One behaviour with its parameters; those that it does not have are ignored.
 
-    `peers` are who gets own blocks (`withhold`) or the second one (`equivocate`, `two_chains`),
-    or whose blocks are left out (`censor`). `rounds` is how long blocks are held back (`delay`)
-    or how old parents may be (`stale_parents`).
+    `peers` are who gets own blocks (`withhold`), those of even rounds (`selective`) or the second
+    ones (`equivocate`, `two_chains`), or whose blocks are left out (`censor`). `rounds` is how long
+    blocks are held back (`delay`) or how old parents may be (`stale_parents`).
     """
 
     behaviour: str
@@ -37,6 +37,7 @@ BEHAVIOURS: Final[Mapping[str, Callable[[Script], Behaviour]]] = {
     "forge": lambda _: Forge(),
     "garbage_shares": lambda _: GarbageShares(),
     "reject_all": lambda _: RejectAll(),
+    "selective": lambda script: Selective(script.peers),
     "stale_parents": lambda script: StaleParents(script.rounds),
     "two_chains": lambda script: Equivocate(script.peers, chained=True),
     "withhold": lambda script: Withhold(script.peers),

@@ -21,6 +21,7 @@ from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.dag.threshold_clock import ThresholdClock
 from seawall.consensus.dag.votes import CommitVotes, certificate_in
 from seawall.consensus.engine import Identity, Record
+from seawall.consensus.verification import updates_in
 from seawall.domain.block import Block, Ref, VerifiedBlock
 from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee
@@ -305,8 +306,11 @@ class Core:
         again = self.payloads.dropped(gc_round)
         if again:
             self.effects.observe("payload_requeued", blocks=again)
+        dead = 0
         for ref in [ref for ref in self._open_payload if ref.round <= gc_round]:
-            del self._open_payload[ref]
+            dead += updates_in(self._open_payload.pop(ref).block.block)
+        if dead:
+            self.effects.observe("updates_dead", updates=dead)
 
     @property
     def base_index(self) -> int:

@@ -25,6 +25,9 @@ from seawall.domain.parameters import ConsensusParameters
 REACHABLE_ROUNDS: Final = 4
 """An author that was heard from within this many rounds is worth waiting for."""
 
+LATE_WAITS: Final = 8
+"""So many times an author is not waited for after a wait for it ran out."""
+
 UNHEARD: Final = -(1 << 62)
 """Stands as the last round heard of an author whose link is gone."""
 
@@ -69,6 +72,7 @@ class Proposer:
         self._initial_us = 1000 * (timeout_ms if waits_for_leaders else smoothing_ms)
         self.timeout_us = self._initial_us
         self._judged_round = 0
+        self._late = [0] * committee.size
         self._lag_max = parameters.gc_depth // 2
 
     def note_own(self, ref: Ref) -> None:
@@ -169,17 +173,49 @@ class Proposer:
         """
         if round_ <= 0:
             return True
-        core = self._core
-        present = core.store.authors_at(round_) | 1 << core.own
-        reachable = self._reachable(round_)
-        if not reachable & ~present:
+        missing = self._missing(round_)
+        if not missing:
             return True
         if self._parameters.wave_length > _SYNCHRONOUS_WAVE:
+            return not missing & ~self._late_authors()
+        if self._leaders(round_) & missing & ~self._late_authors():
             return False
-        leaders = sum([1 << author for author in core.schedule.leaders(round_) or ()])
-        if leaders & reachable & ~present:
-            return False
-        return core.committer.has_clear_votes(round_ - 1)
+        return self._core.committer.has_clear_votes(round_ - 1)
+
+    def _missing(self, round_: int) -> int:
+        """Return the mask of authors whose block of this round is expected and not here."""
+        present = self._core.store.authors_at(round_) | 1 << self._core.own
+        return self._reachable(round_) & ~present
+
+    def _leaders(self, round_: int) -> int:
+        """Return the mask of a round's leaders."""
+        return sum([1 << author for author in self._core.schedule.leaders(round_) or ()])
+
+    def _late_authors(self) -> int:
+        """Return the mask of authors that are not waited for this time."""
+        return sum([1 << author for author, waits in enumerate(self._late) if waits])
+
+    def _judge_lateness(self, round_: int, now_us: int) -> None:
+        """Take note, on proposing in a round, for whom the wait ran out, and whom it spared.
+
+        Who comes late on purpose would else cost a timeout in each round that it leads. That an
+        author is spared a number of waits, not until it comes in time, keeps liveness: as soon as
+        timeouts suffice for it, all wait for it again.
+        """
+        missing = self._missing(round_ - 1) if round_ > 1 else 0
+        if self._parameters.wave_length <= _SYNCHRONOUS_WAVE:
+            missing &= self._leaders(round_ - 1)
+        waited = not self._is_ready(round_ - 1)
+        for author in range(self._committee.size):
+            if missing >> author & 1:
+                late = self._late[author]
+                if late:
+                    self._late[author] = late - 1
+                elif waited:
+                    self._late[author] = LATE_WAITS
+        if waited:
+            waited_us = now_us - self._clock_since_us
+            self._core.effects.observe("proposed_by_timer", round=round_, waited_us=waited_us)
 
     def _reachable(self, round_: int) -> int:
         """Return the mask of authors whose block of this round can be expected.
@@ -202,6 +238,7 @@ class Proposer:
         core, coin = self._core, self._core.coin
         round_ = core.clock.round
         assert round_ > self.last_proposed, "one own block per round"
+        self._judge_lateness(round_, now.elapsed_us)
         parents = self._parents(round_)
         rejects, vote_cutoff = self._vote(round_, parents)
         has_room = self.accepts_payload()

@@ -182,13 +182,17 @@ class Synchroniser:
             self._send_newest(peer, below)
 
     def _send_newest(self, peer: int, below: tuple[Ref, ...]) -> None:
-        """Send what is held from the last committed leader's round up.
+        """Send what is held from the round of the last leader up whose commit is certified.
 
-        What does not fit comes with the next answers: each goes on where the one before ended,
-        so that no block is always left out.
+        What is certified can be had as commits. Of later commits nobody else may have the blocks
+        that decided them, however many rounds ago: one certificate that only this site was given
+        is enough. What does not fit comes with the next answers: each goes on where the one
+        before ended, so that no block is always left out.
         """
         core = self._core
-        index, start = core.linearizer.index, core.linearizer.leader_round
+        index = core.linearizer.index
+        certified = core.recent.get(min(core.votes.certified_index, index))
+        start = 0 if certified is None else certified.leader.round
         after = self._below_gc_sent.get(peer, -1)
         newest = [vertex for vertex in core.store if vertex.round >= start]
         turn = [vertex for vertex in newest if vertex.number > after]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from seawall.domain.parameters import ConsensusParameters
+from seawall.domain.parameters import ASYNC, SYNC, ConsensusParameters
 
 ROOT_COUNT = 25
 CONCENTRATION = 0.3
@@ -37,6 +37,7 @@ class DemoSettings(msgspec.Struct, frozen=True):
         slow_share: share of contributors that take `slow_factor` times as long.
         slow_factor: see above.
         seconds_max: bound of the training, in seconds.
+        protocol: `sync`, or `async` with the longest wave.
 
     """
 
@@ -51,11 +52,13 @@ class DemoSettings(msgspec.Struct, frozen=True):
     slow_share: float = 0.2
     slow_factor: int = 8
     seconds_max: float = 150.0
+    protocol: str = SYNC
 
     @property
     def consensus(self) -> ConsensusParameters:
         """Protocol parameters for several sites that share two processors."""
-        return ConsensusParameters(round_delay_ms_min=40, round_delay_ms_idle=200)
+        paced = ConsensusParameters(round_delay_ms_min=40, round_delay_ms_idle=200)
+        return paced.asynchronous(5) if self.protocol == ASYNC else paced
 
 
 def full(seed: int) -> DemoSettings:

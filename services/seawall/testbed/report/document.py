@@ -32,7 +32,12 @@ table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 th, td { text-align: left; padding: 7px 14px; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 tr:last-child td { border-bottom: 0; } th { background: #f9fafb; font-weight: 600; }
-td:nth-child(2) { width: 36%; }
+td:nth-child(2) { width: 36%; } table.plain td:nth-child(2) { width: auto; }
+table.plain td { font-variant-numeric: tabular-nums; }
+pre { margin: 0; padding: 12px 16px; font: 13px/1.5 ui-monospace, "Liberation Mono", monospace; }
+pre.replay { white-space: pre-wrap; overflow-wrap: anywhere; }
+.figures th, .figures td, .figures td:nth-child(2) { width: auto; padding: 5px 7px;
+  font-size: 12.5px; font-variant-numeric: tabular-nums; }
 td.mark { font-weight: 700; white-space: nowrap; }
 td.good { color: var(--good); } td.bad { color: var(--bad); }
 td.code { font-family: ui-monospace, "Liberation Mono", monospace; font-size: 13px; }

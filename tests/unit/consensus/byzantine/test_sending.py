@@ -39,6 +39,27 @@ def test_withheld_blocks_come_from_here_to_chosen_peers_only() -> None:
     assert len(cluster.delivered(3)) > 5, "others get them from the one who has them"
 
 
+def test_a_selective_site_tells_each_part_of_every_other_round_only() -> None:
+    cluster, wire = ScriptedCluster({3: [Script(behaviour="selective", peers=(1,))]}), Wire()
+    cluster.filter = wire.look
+    cluster.run(SECOND_US)
+    cluster.crash(0)
+    cluster.run(SECOND_US)
+    cluster.restart(0, [])
+    cluster.run(2 * SECOND_US)
+    told = {
+        (target, round_ % 2)
+        for source, target, message in wire.passed
+        if source == 3
+        for author, round_ in blocks_in(message)
+        if author == 3
+    }
+    assert told == {(1, 0), (0, 1), (2, 1)}
+    rounds = [block.ref.round for block in cluster.delivered(3, seat=2)]
+    assert {round_ % 2 for round_ in rounds} == {0, 1}, "the parts find the rest with one another"
+    assert len(rounds) >= 2
+
+
 def test_blocks_withheld_from_everybody_are_in_no_answer_either() -> None:
     cluster, wire = ScriptedCluster({3: [Script(behaviour="withhold")]}), Wire()
     cluster.filter = wire.look

@@ -212,6 +212,18 @@ def test_own_payload_that_is_collected_goes_back_to_the_queue() -> None:
     assert core.payloads.take() == ((), (b"again",))
 
 
+def test_updates_that_no_commit_delivered_in_time_are_reported_dead() -> None:
+    core = new_core()
+    blocks = full_rounds(COMMITTEE, 16, absent=[(r, 3) for r in range(2, 17)])
+    admit_all(core, blocks[:4])
+    parents = own_first([block.ref for block in blocks[:4]], 3)
+    batch = make_batch(COMMITTEE, 3, 1, updates=5)
+    core.accept(draw_block(2, 3, parents, batches=(batch,)))
+    admit_all(core, blocks[4:])
+    dead = [seen for seen in core.effects.observations if seen.name == "updates_dead"]
+    assert [dict(seen.fields) for seen in dead] == [{"updates": 5}]
+
+
 def certified_chain(rounds: int) -> tuple[list[Commit], tuple[VerifiedBlock, ...]]:
     """Return commits over full rounds, and blocks that certify the last of them."""
     core = new_core()

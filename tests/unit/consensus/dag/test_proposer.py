@@ -7,7 +7,7 @@ import pytest
 from seawall.codec import decode_block, genesis_ref
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.leaders import PermutationLeaders
-from seawall.consensus.dag.proposer import UNHEARD, Proposer
+from seawall.consensus.dag.proposer import LATE_WAITS, UNHEARD, Proposer
 from seawall.consensus.engine import Instant
 from seawall.consensus.verification import verify_block
 from seawall.domain.block import Ref, VerifiedBlock
@@ -175,6 +175,65 @@ def test_equivocators_are_not_waited_for() -> None:
     assert waiting == (31 + 250) * MS
     setting.core.equivocators |= 1 << late
     assert setting.proposer.due_at(32 * MS) == 50 * MS
+
+
+class Lateness:
+    """Rounds in which one author's block comes only after everybody has gone on."""
+
+    def __init__(self, wave_length: int, late: int) -> None:
+        self.setting = Setting(replace(PARAMETERS, wave_length=wave_length))
+        self.late = late
+        self.now_us = 0
+        self.own = self.setting.propose()
+        self.blocks = full_rounds(COMMITTEE, 1)[1:]
+
+    def play(self, rounds: int, *, punctual: bool = False) -> list[int]:
+        """Return, of these rounds, those after which the next proposal waited for the timer."""
+        waited: list[int] = []
+        setting = self.setting
+        for _ in range(rounds):
+            round_ = setting.core.clock.round
+            in_time = [one for one in self.blocks if punctual or one.ref.author != self.late]
+            setting.admit(in_time, self.now_us)
+            setting.core.payloads.submit_transaction(b"{}")
+            due_us = setting.proposer.due_at(self.now_us)
+            assert due_us is not None
+            if due_us == self.now_us + setting.proposer.timeout_us:
+                waited.append(round_)
+            self.now_us = due_us
+            seen, known = [self.own, *in_time], [self.own, *self.blocks]
+            self.own = setting.propose(self.now_us)
+            setting.admit([one for one in self.blocks if one not in in_time], self.now_us)
+            punctuals = sorted({1, 2, 3} - {self.late})
+            self.blocks = others(round_ + 1, seen, *punctuals)
+            self.blocks += others(round_ + 1, known, self.late)
+        return waited
+
+    def timers(self) -> int:
+        """Return how often a proposal was reported as made by the timer."""
+        found = self.setting.core.effects.take(None).observe
+        return sum(1 for one in found if one.name == "proposed_by_timer")
+
+
+@pytest.mark.parametrize("wave_length", [3, 5])
+def test_who_came_late_is_spared_some_waits_and_then_waited_for_again(wave_length: int) -> None:
+    late = 2
+    play = Lateness(wave_length, late)
+    waited = play.play(30)
+    counted = [
+        round_
+        for round_ in range(1, 31)
+        if wave_length > 3 or late in leaders_of(play.setting, round_)
+    ]
+    assert waited == counted[:: LATE_WAITS + 1]
+
+
+def test_who_comes_in_time_is_waited_for_as_ever() -> None:
+    play = Lateness(3, 2)
+    assert play.play(12, punctual=True) == []
+    assert play.timers() == 0
+    assert len(play.play(8)) == 1
+    assert play.timers() == 1
 
 
 def test_long_waves_wait_for_everybody_reachable() -> None:

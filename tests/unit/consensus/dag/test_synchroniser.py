@@ -191,7 +191,11 @@ def test_below_the_gc_round_the_newest_blocks_come_along() -> None:
     for block in blocks:
         setting.core.admit(block)
         setting.core.decide()
-    leader_round = setting.core.linearizer.leader_round
+    core = setting.core
+    certified = core.linearizer.index - 3
+    core.votes.restore(certified, certified)
+    leader_round = core.recent[certified].leader.round
+    assert leader_round < core.linearizer.leader_round
     newest = own_first([b.ref for b in blocks if b.ref.round >= leader_round], 0)
     gone = Ref(2, 1, b"gone" * 8)
     setting.synchroniser.on_fetch(3, (gone, blocks[-1].ref), 0)
@@ -203,8 +207,23 @@ def test_below_the_gc_round_the_newest_blocks_come_along() -> None:
     assert sorted(block.ref for block in answer.blocks) == sorted(newest)
     setting.synchroniser.on_fetch(3, (gone,), 1)
     assert setting.sent() == []
+    core.votes.restore(core.linearizer.index + 5, 0)
     setting.synchroniser.on_fetch(3, (gone,), module.BELOW_GC_PAUSE_US)
-    assert len(setting.sent()) == 1
+    ((_, last),) = setting.sent()
+    assert isinstance(last, BelowGc)
+    assert min(block.ref.round for block in last.blocks) == core.linearizer.leader_round
+
+
+def test_without_any_certificate_all_that_is_held_comes_along() -> None:
+    setting = Setting(gc_depth=5)
+    blocks = full_rounds(COMMITTEE, 12)
+    for block in blocks:
+        setting.core.admit(block)
+        setting.core.decide()
+    setting.synchroniser.on_fetch(3, (Ref(2, 1, b"gone" * 8),), 0)
+    ((_, answer),) = setting.sent()
+    assert isinstance(answer, BelowGc)
+    assert sorted(b.ref for b in answer.blocks) == sorted(v.ref for v in setting.core.store)
 
 
 def test_newest_blocks_that_do_not_fit_come_with_the_next_answers() -> None:
@@ -215,6 +234,7 @@ def test_newest_blocks_that_do_not_fit_come_with_the_next_answers() -> None:
     core = setting.core
     for round_ in range(20, 32):
         core.accept(big(round_, 0, 700_000))
+    core.votes.restore(core.linearizer.index, core.linearizer.index)
     held = [v.ref for v in core.store if v.round >= core.linearizer.leader_round]
     gone = Ref(2, 1, b"gone" * 8)
     joined: list[Ref] = []

@@ -1,0 +1,1 @@
+"""Experiment files: one schema for the simulator, a laptop and a cluster."""

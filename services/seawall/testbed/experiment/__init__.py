@@ -1,0 +1,1 @@
+"""Runs experiments, measures them and judges them."""
