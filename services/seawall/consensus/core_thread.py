@@ -194,8 +194,9 @@ class CoreThread:
             self._fill(outcome, self._replica.handle(events, now))
             outcome.handle_ns += perf_counter_ns() - began
             outcome.events += len(events)
-        if batch and outcome.can_wait():
-            self._held = outcome
+        overdue = self._held is not None and not batch
+        if outcome.can_wait() and not overdue:
+            self._held = outcome if outcome.events or outcome.arrivals else None
             return None
         self._held = None
         outcome.status = self._status = self._replica.status()

@@ -59,9 +59,6 @@ PROCESS_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
         # Several sites on one machine, each with a thread pool of its own, get in each other's way.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        # gRPC's newer event engine hands every message through a thread of its own; without it a
-        # round takes a fifth fewer context switches (docs/performance.md).
-        "GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener,-event_engine_dns",
         # gRPC's own log: errors only; ours says what matters.
         "GRPC_VERBOSITY": "ERROR",
     }
