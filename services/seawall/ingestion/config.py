@@ -15,6 +15,7 @@ class IngestionSettings(Settings):
 
     Attributes:
         flush_ms: how long an update waits for others before a batch is formed.
+        flush_apart_ms: least time between two batches, where updates come that fast.
         flush_busy_ms: how long it waits besides while an earlier batch is under way.
         flush_bytes: bytes that form a batch at once.
         batches_in_flight_max: batches between storage and the hand-over to consensus.
@@ -46,6 +47,7 @@ class IngestionSettings(Settings):
     """
 
     flush_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    flush_apart_ms: Annotated[float, Field(ge=0, le=1000)] = 30.0
     flush_busy_ms: Annotated[float, Field(ge=0, le=1000)] = 50.0
     flush_bytes: Count = 512 << 10
     batches_in_flight_max: Annotated[int, Field(ge=1, le=256)] = 8

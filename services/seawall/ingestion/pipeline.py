@@ -98,6 +98,7 @@ class Pipeline:
         self._under_way = 0
         self._slots = asyncio.Semaphore(settings.batches_in_flight_max)
         self._handed: dict[int, Handed] = {}
+        self._formed_at = 0.0
 
     def add(self, update: Update) -> None:
         """Take an update that is in flight; its payload is checked, or stored and checked."""
@@ -128,6 +129,7 @@ class Pipeline:
                 await self._arrived.wait()
                 await self._gather()
                 await self._slots.acquire()
+                self._formed_at = asyncio.get_running_loop().time()
                 updates = self._take()
                 self._under_way += 1
                 self._look()
@@ -146,15 +148,17 @@ class Pipeline:
                 event.clear()
 
     async def _gather(self) -> None:
-        """Wait for company: a moment, and longer while an earlier batch is under way.
+        """Wait for company: a moment, longer after the last batch, or while one is under way.
 
         A batch costs every site the same whatever it holds, so a busy site forms larger ones.
 
         Source: Nagle, RFC 896.
         """
+        settings, now = self._settings, asyncio.get_running_loop().time()
+        apart = self._formed_at + settings.flush_apart_ms / 1000 - now
         for seconds, enough in (
-            (self._settings.flush_ms / 1000, self._full),
-            (self._settings.flush_busy_ms / 1000, self._due),
+            (max(settings.flush_ms / 1000, apart), self._full),
+            (settings.flush_busy_ms / 1000, self._due),
         ):
             try:
                 async with asyncio.timeout(seconds):

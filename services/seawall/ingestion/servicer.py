@@ -22,6 +22,9 @@ from seawall.runtime.status import AnyContext, abort, refusal
 MESSAGE_BYTES_MAX: Final = (1 << 20) + (64 << 10)
 WATCH_MAX: Final = 1024
 
+EVENTS_APART_SECONDS: Final = 0.01
+"""Least time between two messages of a stream that has much to tell."""
+
 
 class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
     """One site's way in, on the wire."""
@@ -71,8 +74,13 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
             await abort(context, failure)
 
     async def _write_events(self, outbox: Outbox, context: AnyContext) -> None:
+        """Write events as they come, those that follow each other closely in one message."""
+        loop, written_at = asyncio.get_running_loop(), 0.0
         while events := await outbox.take():
             await context.write(pb.IngestionServiceSubmitResponse(events=map(_event, events)))
+            since, written_at = loop.time() - written_at, loop.time()
+            if since < EVENTS_APART_SECONDS:
+                await asyncio.sleep(EVENTS_APART_SECONDS)
 
     def _wholes(self, request: pb.IngestionServiceSubmitRequest) -> list[Whole]:
         """Return the updates of a message.

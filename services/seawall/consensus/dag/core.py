@@ -76,6 +76,7 @@ class Core:
         self._rooted: deque[tuple[Commit, int, bytes]] = deque()
         self.clock_moved = False
         self.pruned_round = 0
+        self.updates_accepted = 0
 
     # --- coming in ------------------------------------------------------------------------------
 
@@ -157,6 +158,7 @@ class Core:
     def accept(self, block: VerifiedBlock) -> Vertex:
         """Add a block whose parents above the gc round are there."""
         vertex = self.store.add(block)
+        self.updates_accepted += len(vertex.instances)
         if self.clock.on_accept(vertex.round, vertex.author_bit):
             self.clock_moved = True
         self.committer.on_accept(vertex)

@@ -128,7 +128,7 @@ class DagEngine:
             held_blocks=len(core.store),
             suspended_blocks=len(core.pending),
             pending_payloads=len(core.payloads),
-            accepts_payload=core.payloads.has_room() and self._proposer.accepts_payload(),
+            accepts_payload=core.payloads.has_room() and self._proposer.pace.accepts_payload(),
             recovering=not self._start_check.done or self._catch_up.is_active,
         )
 

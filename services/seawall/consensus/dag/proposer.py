@@ -1,11 +1,8 @@
 """When this site proposes, on what parents, and with what.
 
 A replica proposes for the newest clock round only. It waits for the leaders it can expect and for
-clear votes on those before, or for a timer; it keeps a least delay between own blocks, a long one
-when nobody has anything to say, and a longer one the further order or ledger lag behind. After a
-quiet time it may do with a fraction of the least delay for a number of rounds: enough to take what
-breaks the silence to its commit, without more rounds per second in the long run. It does so only
-while rounds are what is waited for.
+clear votes on those before, or for a timer; how much time lies between own blocks is the matter of
+`pace`.
 
 Source: docs/protocol.md, section 2.
 """
@@ -16,6 +13,7 @@ from typing import Final
 from seawall.codec import genesis_ref, sign_block
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.locks import rejects_size
+from seawall.consensus.dag.pace import Pace
 from seawall.consensus.dag.store import Vertex
 from seawall.consensus.engine import Identity, Instant
 from seawall.domain.block import Block, BlockFlags, CoinShares, Ref, RejectSet, VerifiedBlock
@@ -30,12 +28,6 @@ LATE_WAITS: Final = 8
 
 UNHEARD: Final = -(1 << 62)
 """Stands as the last round heard of an author whose link is gone."""
-
-BURST_ROUNDS: Final = 16
-"""Rounds that may follow each other faster after a quiet time."""
-
-BURST_DIVISOR: Final = 5
-"""Which part of the least delay is kept between them."""
 
 _SYNCHRONOUS_WAVE: Final = 3
 """With this wave length proposers wait for leaders; with longer ones for authors."""
@@ -59,11 +51,7 @@ class Proposer:
         self.own_last = own_last
         self.last_proposed = own_last.round
         self.floor = 0
-        self._last_us: int | None = None
-        delay_us = 1000 * parameters.round_delay_ms_min
-        self._shortest_us = delay_us // BURST_DIVISOR
-        self._credit_max_us = BURST_ROUNDS * (delay_us - self._shortest_us)
-        self._credit_us = 0
+        self.pace = Pace(core, parameters)
         self._clock_since_us = 0
         # Waiting for leaders takes a timeout; waiting for authors only smooths the pace.
         waits_for_leaders = parameters.wave_length <= _SYNCHRONOUS_WAVE
@@ -73,7 +61,6 @@ class Proposer:
         self.timeout_us = self._initial_us
         self._judged_round = 0
         self._late = [0] * committee.size
-        self._lag_max = parameters.gc_depth // 2
 
     def note_own(self, ref: Ref) -> None:
         """Take note of an own block that came from elsewhere."""
@@ -122,47 +109,12 @@ class Proposer:
         due = now_us
         if not self._is_ready(round_ - 1):
             due = self._clock_since_us + self.timeout_us
-        if self._last_us is None:
-            return due
-        return max(due, self._last_us + self._delay_us(round_))
+        return self.pace.due_at(round_, due)
 
     def _has_own_last(self) -> bool:
         """Return whether the own last block is accepted, or too old to matter."""
         core = self._core
         return self.own_last.round <= core.gc_round or self.own_last in core.store
-
-    def _delay_us(self, round_: int) -> int:
-        """Return the least time between the last own block and the next one."""
-        core, parameters = self._core, self._parameters
-        delay_ms = parameters.round_delay_ms_min
-        delay_us = 1000 * delay_ms
-        excess = max(core.store.highest_round - core.linearizer.leader_round, self._ledger_lag())
-        if excess > self._lag_max:
-            delay_ms += delay_ms * (excess - self._lag_max) // 4
-            delay_us = 1000 * min(delay_ms, parameters.leader_timeout_ms_max)
-        elif core.is_waiting_for_rounds():
-            delay_us = max(self._shortest_us, delay_us - self._credit_us)
-        # Who has begun a round may have something to say and cannot say more in it: follow at once.
-        if not core.store.authors_at(round_) and not core.is_busy():
-            delay_us = max(delay_us, 1000 * parameters.round_delay_ms_idle)
-        return delay_us
-
-    def _count_delay(self, now_us: int) -> None:
-        """Take note of an own block: time saved since the last one is owed, time lost is credit."""
-        if self._last_us is not None:
-            saved_us = 1000 * self._parameters.round_delay_ms_min - (now_us - self._last_us)
-            self._credit_us = max(0, min(self._credit_max_us, self._credit_us - saved_us))
-        self._last_us = now_us
-
-    def _ledger_lag(self) -> int:
-        """Return by how many rounds our ledger is behind the last commit."""
-        return self._core.linearizer.leader_round - self._core.rooted_round
-
-    def accepts_payload(self) -> bool:
-        """Return whether blocks may carry payload: neither order nor ledger are far behind."""
-        core = self._core
-        order_lag = core.store.highest_round - core.linearizer.leader_round
-        return max(order_lag, self._ledger_lag()) <= self._lag_max
 
     # --- readiness ------------------------------------------------------------------------------
 
@@ -211,7 +163,7 @@ class Proposer:
                 late = self._late[author]
                 if late:
                     self._late[author] = late - 1
-                elif waited:
+                else:
                     self._late[author] = LATE_WAITS
         if waited:
             waited_us = now_us - self._clock_since_us
@@ -241,7 +193,7 @@ class Proposer:
         self._judge_lateness(round_, now.elapsed_us)
         parents = self._parents(round_)
         rejects, vote_cutoff = self._vote(round_, parents)
-        has_room = self.accepts_payload()
+        has_room = self.pace.accepts_payload()
         batches, transactions = core.payloads.take(rejects_size(rejects)) if has_room else ((), ())
         block = Block(
             epoch=self._committee.epoch,
@@ -261,7 +213,7 @@ class Proposer:
         core.payloads.proposed(signed)
         self.own_last = signed.ref
         self.last_proposed = round_
-        self._count_delay(now.elapsed_us)
+        self.pace.count(round_, now.elapsed_us)
         return signed
 
     def _sign(self, block: Block) -> VerifiedBlock:

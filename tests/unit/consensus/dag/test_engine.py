@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from seawall.consensus.dag.proposer import BURST_DIVISOR, BURST_ROUNDS
+from seawall.consensus.dag.pace import BURST_DIVISOR, BURST_ROUNDS
 from seawall.consensus.dag.records import BASE_BEGIN, BASE_END, LOST_DISK
 from seawall.consensus.engine import (
     Blocks,

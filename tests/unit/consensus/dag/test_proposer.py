@@ -307,12 +307,12 @@ def test_lag_stops_payload_and_slows_down() -> None:
     setting.admit(alone(12))
     # The order is up to date, the ledger has answered nothing.
     assert setting.core.linearizer.leader_round == 10
-    assert not setting.proposer.accepts_payload()
-    assert setting.proposer.due_at(MS) == (25 + 25 * (10 - 4) // 4) * MS
+    assert not setting.proposer.pace.accepts_payload()
+    assert setting.proposer.due_at(MS) == 25 * MS + 25 * MS * (10 - 4) // 4
     block = setting.propose(100 * MS)
     assert block.block.transactions == ()
     setting.core.rooted_round = 10
-    assert setting.proposer.accepts_payload()
+    assert setting.proposer.pace.accepts_payload()
 
 
 def test_the_delay_has_a_limit() -> None:

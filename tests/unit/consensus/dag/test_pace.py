@@ -1,0 +1,96 @@
+"""The delay between own blocks by load, by what is waited for, and by lag."""
+
+from seawall.consensus.dag.core import Core
+from seawall.consensus.dag.leaders import PermutationLeaders
+from seawall.consensus.dag.pace import BURST_DIVISOR, BURST_ROUNDS, FULL_UPDATES, Pace
+from seawall.domain.parameters import ConsensusParameters
+from tests.unit.consensus.cluster import make_committee, make_identity
+
+COMMITTEE = make_committee()
+PARAMETERS = ConsensusParameters(round_delay_ms_min=20, round_delay_ms_idle=1000)
+LEAST_US = 20_000
+
+
+def new_core() -> Core:
+    """Return a core that always has something to order."""
+    core = Core(make_identity(0), COMMITTEE, PARAMETERS, PermutationLeaders(COMMITTEE, 2))
+    core.payloads.submit_transaction(b"{}")
+    return core
+
+
+def after_rounds(pace: Pace, core: Core, rounds: int, updates: int, apart_us: int) -> int:
+    """Propose in so many rounds with so many updates each; return the time of the last."""
+    for round_ in range(1, rounds + 1):
+        core.updates_accepted += updates
+        pace.count(round_, round_ * apart_us)
+    return rounds * apart_us
+
+
+def test_the_first_block_is_due_at_once() -> None:
+    assert Pace(new_core(), PARAMETERS).due_at(1, 77) == 77
+
+
+def test_full_rounds_are_up_to_twice_as_far_apart() -> None:
+    for updates, delay_us in ((0, 20_000), (FULL_UPDATES // 2, 30_000), (10_000, 40_000)):
+        core = new_core()
+        pace = Pace(core, PARAMETERS)
+        now_us = after_rounds(pace, core, 40, updates, LEAST_US)
+        due_us = pace.due_at(41, now_us)
+        assert delay_us * 19 // 20 <= due_us - now_us <= delay_us
+
+
+def test_load_is_per_round_also_when_rounds_are_skipped() -> None:
+    core = new_core()
+    pace = Pace(core, PARAMETERS)
+    for step in range(1, 30):
+        core.updates_accepted += FULL_UPDATES
+        pace.count(4 * step, step * LEAST_US)
+    now_us = 29 * LEAST_US
+    assert pace.due_at(120, now_us) - now_us <= LEAST_US * 5 // 4
+
+
+def test_time_lost_is_credit_for_a_bounded_number_of_fast_rounds() -> None:
+    core = new_core()
+    pace = Pace(core, PARAMETERS)
+    pace.count(1, 0)
+    now_us, fast = 10_000_000, 0
+    pace.count(2, now_us)
+    for round_ in range(3, 100):
+        due_us = pace.due_at(round_, now_us)
+        fast += due_us - now_us == LEAST_US // BURST_DIVISOR
+        now_us = due_us
+        pace.count(round_, now_us)
+    assert fast == BURST_ROUNDS
+    assert pace.due_at(100, now_us) == now_us + LEAST_US
+
+
+def test_pace_that_follows_from_load_is_no_credit() -> None:
+    core = new_core()
+    pace = Pace(core, PARAMETERS)
+    times = [0]
+    for round_ in range(1, 101):
+        core.updates_accepted += 10_000
+        pace.count(round_, times[-1])
+        times.append(pace.due_at(round_ + 1, times[-1]))
+    assert times[100] - times[50] >= 50 * LEAST_US * 19 // 10
+
+
+def test_lag_lengthens_the_delay_and_stops_payload() -> None:
+    core = new_core()
+    pace = Pace(core, PARAMETERS)
+    pace.count(1, 0)
+    core.store.highest_round = PARAMETERS.gc_depth // 2
+    assert pace.accepts_payload()
+    core.store.highest_round += 4
+    assert not pace.accepts_payload()
+    assert pace.due_at(2, 0) == 2 * LEAST_US
+    core.store.highest_round += 10**6
+    assert pace.due_at(2, 0) == 1000 * PARAMETERS.leader_timeout_ms_max
+
+
+def test_without_anything_to_say_the_pause_is_long() -> None:
+    core = Core(make_identity(0), COMMITTEE, PARAMETERS, PermutationLeaders(COMMITTEE, 2))
+    core.votes.restore(1, 1)
+    pace = Pace(core, PARAMETERS)
+    pace.count(1, 0)
+    assert pace.due_at(2, 0) == 1_000_000
