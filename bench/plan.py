@@ -39,12 +39,12 @@ class Size:
 
 
 SIZES = (
-    Size(label="1 KB", payload_bytes=1 << 10, window=256, rate_max=6000),
+    Size(label="1 KB", payload_bytes=1 << 10, window=512, rate_max=6000),
     Size(label="64 KB", payload_bytes=1 << 16, window=96, rate_max=2000),
     Size(label="1 MB", payload_bytes=1 << 20, window=10, rate_max=300),
 )
 
-COMPARED = Size(label="252 B", payload_bytes=252, window=256, rate_max=6000)
+COMPARED = Size(label="252 B", payload_bytes=252, window=512, rate_max=6000)
 """What is sent where other systems get values of 250 bytes; payloads are multiples of 4."""
 
 

@@ -154,6 +154,8 @@ def is_fair(world: "World") -> bool:
     """Return whether nothing has been wrong with the network for a while."""
     plan, network = world.plan, world.network
     last_us = plan.heal_us
+    if plan.adversary is not None:
+        last_us = max(last_us, plan.adversary.until_us)
     for fault in plan.faults:
         back_us = fault.restart_after_us if isinstance(fault, Crash) else 0
         last_us = max(last_us, fault.at_us + (back_us or 0))
