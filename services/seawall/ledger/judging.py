@@ -45,6 +45,9 @@ class Judge:
         self._log = log
         self._height = height
         self._highest: dict[bytes, int] = {}
+        # Updates of one moment name the same few bases and checkpoints.
+        self._bases: dict[tuple[int, int, bytes], bool] = {}
+        self._checkpoints: dict[tuple[int, bytes], bool] = {}
 
     def refuse(self, claims: Sequence[Claim]) -> list[tuple[int, PeerError]]:
         """Return positions and reasons of the claims that are refused, in order.
@@ -121,6 +124,13 @@ class Judge:
 
     def _knows_base(self, claim: Claim) -> bool:
         """Return whether the base was usable, is not too old, and has the claimed digest."""
+        key = (claim.record.task, claim.record.base_version, claim.base_digest)
+        known = self._bases.get(key)
+        if known is None:
+            known = self._bases[key] = self._find_base(claim)
+        return known
+
+    def _find_base(self, claim: Claim) -> bool:
         record = claim.record
         task = self._log.state.tasks[record.task]
         key = rows.version_key(task.index, record.base_version + task.spec.cut.staleness_max + 1)
@@ -138,6 +148,13 @@ class Judge:
 
     def _knows_checkpoint(self, claim: Claim) -> bool:
         """Return whether the checkpoint is of this log; it may be newer than the pinned commit."""
+        key = (claim.checkpoint_size, claim.checkpoint_root)
+        known = self._checkpoints.get(key)
+        if known is None:
+            known = self._checkpoints[key] = self._find_checkpoint(claim)
+        return known
+
+    def _find_checkpoint(self, claim: Claim) -> bool:
         if claim.checkpoint_size == 0:
             return claim.checkpoint_root == EMPTY_ROOT
         index = self._log.store.get(Table.SIZES, rows.key_of(claim.checkpoint_size))
