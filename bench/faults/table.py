@@ -280,6 +280,7 @@ SCRIPTS: Mapping[str, str] = {
     "forge": "",
     "garbage_shares": "",
     "reject_all": "",
+    "selective": "peers = [0]",
     "stale_parents": "rounds = 3",
     "two_chains": "peers = [1]",
     "withhold": "peers = [0]",

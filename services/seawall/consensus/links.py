@@ -28,7 +28,7 @@ from seawall.domain.committee import Committee
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime import status
 from seawall.runtime.cuts import Direction, LinkCuts
-from seawall.runtime.service import FrameTarget
+from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import Log
 
 FORMAT_VERSION: Final = 1

@@ -14,8 +14,8 @@ import grpc.aio
 from seawall.domain.genesis import Genesis, GenesisSite
 from seawall.errors import LocalError
 from seawall.runtime.local import LocalServer
-from seawall.runtime.service import FrameTarget
 from seawall.runtime.tls import (
+    FrameTarget,
     dialling_credentials,
     frame_dialling_tls,
     frame_server_tls,

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import grpc.aio
 
@@ -19,6 +19,7 @@ from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.cuts import LinkCuts
+from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import Log
 from seawall.telemetry.metrics import Registry
 
@@ -44,14 +45,6 @@ class Clock(Protocol):
     def wall_ms(self) -> int:
         """Return Unix milliseconds; may jump."""
         ...
-
-
-class FrameTarget(NamedTuple):
-    """Where another site's frames are dialled: host, TLS that accepts that site, and its name."""
-
-    host: str
-    tls: ssl.SSLContext
-    server_name: str
 
 
 class Channels(Protocol):

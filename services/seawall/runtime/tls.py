@@ -8,7 +8,7 @@ certificate with those of genesis, never by a name inside it.
 
 import ssl
 from tempfile import NamedTemporaryFile
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import grpc
 import grpc.aio
@@ -20,6 +20,14 @@ AnyContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 RUNNER: Final = -1
 """Stands for the chaos runner where a site's index is expected."""
+
+
+class FrameTarget(NamedTuple):
+    """Where another site's frames are dialled: host, TLS that accepts that site, and its name."""
+
+    host: str
+    tls: ssl.SSLContext
+    server_name: str
 
 
 def server_name(site_name: str) -> str:
