@@ -45,8 +45,9 @@ from seawall.ledger.config import LedgerSettings
 from seawall.ledger.service import build as build_ledger
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.local import LocalChannel, LocalServer
-from seawall.runtime.service import LEDGER, Context, FrameTarget, Service, SiteKeys
+from seawall.runtime.service import LEDGER, Context, Service, SiteKeys
 from seawall.runtime.status import AnyContext
+from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import open_log
 from seawall.telemetry.metrics import open_registry
 from tests.integration.sites import TestSites, make_sites, seed

@@ -22,7 +22,8 @@ from seawall.ledger.execution import Delivery
 from seawall.ledger.service import build
 from seawall.runtime.admission_cache import AdmissionCache
 from seawall.runtime.local import LocalServer
-from seawall.runtime.service import Context, FrameTarget, Service, SiteKeys
+from seawall.runtime.service import Context, Service, SiteKeys
+from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import open_log
 from tests.unit.ledger.chain import LOG_KEY, key, origin_of
 
