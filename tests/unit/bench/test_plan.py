@@ -24,7 +24,7 @@ def test_unknown_sizes_and_too_few_sites_are_refused(
 
 
 def test_more_sites_share_the_updates_that_are_on_their_way() -> None:
-    assert [SIZES[0].window_of(sites) for sites in (4, 7, 10)] == [256, 146, 102]
+    assert [SIZES[0].window_of(sites) for sites in (4, 7, 10)] == [512, 292, 204]
     assert SIZES[2].window_of(10) == 4
 
 
