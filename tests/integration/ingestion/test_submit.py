@@ -211,7 +211,7 @@ async def test_a_full_site_holds_back_then_refuses(tmp_path: Path) -> None:
         await call.write(message(whole(first, 1)))
         await call.write(message(whole(second, 2)))
         events: list[types_pb2.UpdateEvent] = []
-        while not stages(events, 2):
+        while not (stages(events, 1) and stages(events, 2)):
             events.extend(await read(call))
         assert stages(events, 1) == ["RECEIVED"]
         assert stages(events, 2) == ["QUOTA_IN_FLIGHT"]
