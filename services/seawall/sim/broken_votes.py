@@ -164,7 +164,7 @@ class BurstCommitter(Committer):
 
     def decide(self) -> list[Verdict]:
         """Wait until many rounds have gathered."""
-        if self._store.highest_round - self.next_slot[0] < 5 * self._wave:
+        if self._store.highest_round - self.next_slot[0] < 20 * self._wave:
             return []
         return super().decide()
 
