@@ -2,12 +2,21 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from seawall.consensus.byzantine.sending import Withhold
+from seawall.consensus.byzantine.sending import Selective, Withhold
 from seawall.consensus.byzantine.site import Site
 from seawall.consensus.byzantine.table import Script
 from seawall.consensus.dag.core import Core
 from seawall.consensus.dag.leaders import PermutationLeaders
-from seawall.consensus.engine import BelowGc, Blocks, FetchBlocks, LatestReply, Message, Send
+from seawall.consensus.engine import (
+    ALL_PEERS,
+    BelowGc,
+    Blocks,
+    FetchBlocks,
+    LatestQuery,
+    LatestReply,
+    Message,
+    Send,
+)
 from tests.unit.consensus.byzantine.scripts import QUICK, ScriptedCluster, Wire
 from tests.unit.consensus.cluster import make_committee, make_identity
 
@@ -139,3 +148,11 @@ def test_two_chains_each_stand_on_their_own() -> None:
     ]
     chained = [low for low, high in pairwise(second) if high.block.parents[0] == low.ref]
     assert len(chained) > 5
+
+
+def test_a_selective_site_asks_everybody_as_ever() -> None:
+    committee = make_committee()
+    core = Core(make_identity(3), committee, QUICK, PermutationLeaders(committee, 2))
+    site = Site(identity=make_identity(3), committee=committee, core=core)
+    sends = [Send(ALL_PEERS, LatestQuery()), Send(1, FetchBlocks(()))]
+    assert Selective((1,)).sends(sends, site) == sends
