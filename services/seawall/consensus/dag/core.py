@@ -15,6 +15,7 @@ from seawall.consensus.dag.leaders import LeaderSchedule
 from seawall.consensus.dag.linearizer import Linearizer
 from seawall.consensus.dag.payloads import Payloads
 from seawall.consensus.dag.pending import PendingBlocks
+from seawall.consensus.dag.recent import RecentCommits
 from seawall.consensus.dag.records import COMMIT, block_record
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
@@ -29,9 +30,6 @@ from seawall.domain.parameters import ConsensusParameters
 
 PENDING_MARGIN: Final = 64
 """Suspended blocks per author beyond the gc depth."""
-
-RECENT_COMMITS_MAX: Final = 4096
-RECENT_BYTES_MAX: Final = 64 << 20
 
 
 class Core:
@@ -66,8 +64,7 @@ class Core:
         self.latest: list[VerifiedBlock | None] = [None] * committee.size
         self.equivocators = 0
         self.evidence: dict[int, tuple[VerifiedBlock, VerifiedBlock]] = {}
-        self.recent: dict[int, Commit] = {}
-        self._recent_bytes = 0
+        self.recent = RecentCommits()
         self._first_seen: dict[int, dict[int, Ref]] = {}
         self._open_payload: dict[Ref, Vertex] = {}
         self.last_payload_index = 0
@@ -275,9 +272,7 @@ class Core:
     def publish(self, commit: Commit) -> None:
         """Deliver a commit and keep it for a while."""
         self.effects.deliver.append(commit)
-        self.recent[commit.index] = commit
-        self._recent_bytes += _bytes_in(commit)
-        self._trim_recent()
+        self.recent.keep(commit, self.base_index)
         for block in commit.blocks:
             if self._open_payload.pop(block.ref, None) is not None:
                 self.last_payload_index = commit.index
@@ -286,16 +281,6 @@ class Core:
         if commit.verdicts:
             self.last_payload_index = commit.index
         self._certify(commit.index)
-
-    def _trim_recent(self) -> None:
-        """Keep recent commits within their bounds, oldest first out."""
-        while self.recent and (
-            len(self.recent) > RECENT_COMMITS_MAX or self._recent_bytes > RECENT_BYTES_MAX
-        ):
-            oldest = next(iter(self.recent))
-            if oldest >= self.base_index:
-                return
-            self._recent_bytes -= _bytes_in(self.recent.pop(oldest))
 
     def _collect(self) -> None:
         """Drop what the new gc round puts out of reach; prune below the certified commit."""
@@ -396,8 +381,3 @@ class Core:
     def _is_uncertified(self) -> bool:
         """Return whether our ledger has a commit that matters and that is not certified."""
         return self.votes.certified_index < self.last_payload_index <= self.rooted_index
-
-
-def _bytes_in(commit: Commit) -> int:
-    """Return the size of a commit's blocks."""
-    return sum([len(block.raw) for block in commit.blocks])

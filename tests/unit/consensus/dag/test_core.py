@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from seawall.consensus.dag import core as core_module
+from seawall.consensus.dag import recent as recent_module
 from seawall.consensus.dag.core import PENDING_MARGIN, Core
 from seawall.consensus.dag.leaders import PermutationLeaders
 from seawall.domain.block import CommitVote, Ref, RejectSet, VerifiedBlock
@@ -328,7 +328,7 @@ def test_a_vote_on_half_a_round_waits() -> None:
 def test_recent_commits_are_bounded_but_kept_until_certified(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(core_module, "RECENT_COMMITS_MAX", 4)
+    monkeypatch.setattr(recent_module, "RECENT_COMMITS_MAX", 4)
     core = new_core()
     blocks = full_rounds(COMMITTEE, 8)
     admit_all(core, blocks)
