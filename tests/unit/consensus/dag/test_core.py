@@ -72,7 +72,7 @@ def test_a_second_block_in_a_slot_is_evidence_and_its_author_is_shunned() -> Non
     twin = twin_of(blocks[3])
     core.admit(twin)
     assert twin.ref in core.store
-    assert core.evidence == {3: (blocks[3], twin)}
+    assert core.equivocators.evidence == {3: (blocks[3], twin)}
     assert names(core).count("equivocation") == 1
     # Unsolicited blocks of an equivocator are not even suspended ...
     third = draw_block(1, 3, blocks[3].block.parents, time_ms=5)
@@ -267,7 +267,7 @@ def test_commits_with_a_twin_of_a_suspended_block_are_taken_over() -> None:
     assert core.adopt(commits, voters) == ""
     assert core.effects.deliver[-1].digest == commits[-1].digest
     assert twin.ref in core.store
-    pair = core.evidence[leader.author]
+    pair = core.equivocators.evidence[leader.author]
     assert {block.ref for block in pair} == {twin.ref, leader}
 
 
