@@ -31,7 +31,8 @@ def stored_pieces(directory: Path, genesis: Genesis, origin: str) -> Iterable[Pi
     commits = iter(list(islice(deliveries(genesis), wanted)))
 
     def execute() -> None:
-        group = log.stage([next(commits)], None)
+        log.execute(next(commits))
+        group = log.stage()
         group.staged.commit()
         log.settle(group)
 

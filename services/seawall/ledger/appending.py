@@ -1,7 +1,15 @@
-"""The one writer of a log: commits and certificates in order, made durable in groups.
+"""The one writer of a log: commits are executed and answered at once, and written behind.
 
-What arrives while the disk is busy is executed and synced together, so a slow disk makes groups
-larger, not the queue longer.
+An answer says what tree a commit leads to. It may go out before that tree is on the disk, since it
+follows from the commits, and those are in the journals: a ledger that loses what it had not
+written is sent it again and comes to the same. What clients are told, and read, is durable: a
+certificate wakes them only when it and all that it covers are written.
+
+Writes happen where somebody waits for them: for a certificate that covers something of interest,
+for a reader (`flush`), when much has gathered, else a moment after the first change. What arrives
+while the disk is busy is written together, so a slow disk makes groups larger, not the queue.
+
+Source: docs/decisions/0018-the-ledger-is-written-behind.md.
 """
 
 import asyncio
@@ -18,11 +26,21 @@ from seawall.ledger.landmarks import Landmarks, Signal
 from seawall.ledger.log import Log, Position
 from seawall.ledger.receipts import accepted_landmark, decided_landmark, usable_landmark
 
-GROUP_COMMITS_MAX: Final = 64
-GROUP_UPDATES_MAX: Final = 1024
-"""No commit joins a group of more updates: executing them holds up the event loop, 20 us each."""
-
 QUEUE_ITEMS_MAX: Final = 256
+TURN_ITEMS_MAX: Final = 64
+TURN_UPDATES_MAX: Final = 1024
+"""Bounds on what is executed in one turn of the event loop: an update takes 20 us."""
+
+WRITE_COMMITS_MIN: Final = 64
+WRITE_UPDATES_MIN: Final = 1024
+"""So much is written at once, whoever waits for it."""
+
+UNWRITTEN_COMMITS_MAX: Final = 256
+UNWRITTEN_UPDATES_MAX: Final = 4096
+"""With more than this executed and not durable, commits wait for the disk."""
+
+LINGER_SECONDS: Final = 0.1
+"""Nothing that was executed waits longer for its write to begin."""
 
 
 class Watch(Protocol):
@@ -64,9 +82,18 @@ class Appender:
         self._elapsed_us = elapsed_us
         self._queue: asyncio.Queue[_Item] = asyncio.Queue(QUEUE_ITEMS_MAX)
         self._failed: SeawallError | None = None
+        self._certificate: CertifiedCheckpoint | None = None
+        self._taken = 0
+        self._durable = 0
+        self._unwritten_commits = 0
+        self._unwritten_updates = 0
+        self._execute_us = 0
+        self._changed = asyncio.Event()
+        self._due = asyncio.Event()
+        self._written = Signal()
 
     async def append(self, content: Delivery | CertifiedCheckpoint) -> Position | None:
-        """Return what a commit led to, once that is durable; None for a certificate.
+        """Return what a commit leads to; None for a certificate.
 
         Raises:
             PeerError: LOG_GAP, LOG_FORK, LOG_QUORUM.
@@ -90,115 +117,165 @@ class Appender:
         await self._queue.put(_Item(content, answer))
         return answer
 
+    async def flush(self) -> None:
+        """Return once everything that was answered so far is durable.
+
+        Raises:
+            OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure.
+
+        """
+        taken = self._taken
+        while self._durable < taken:
+            if self._failed is not None:
+                raise self._failed
+            self._due.set()
+            await self._written.wait()
+
     async def run(self) -> None:
-        """Write what is queued, group by group, until cancelled.
+        """Execute and write what is queued until cancelled.
 
         Raises:
             OperationalError: a write failed: nothing more can be promised.
             PeerError: LOG_FORK when a quorum has another tree.
 
         """
-        group: list[_Item] = []
-        carried: _Item | None = None
         try:
-            while True:
-                group = [carried or await self._queue.get()]
-                carried = self._gather(group)
-                await self._write(group)
-        except SeawallError as error:
-            self._fail(error, group if carried is None else [*group, carried])
-            raise
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._execute_all(), name="ledger-execution")
+                group.create_task(self._write_all(), name="ledger-writing")
+        except ExceptionGroup as failures:
+            error = failures.exceptions[0]
+            if isinstance(error, SeawallError):
+                self._fail(error)
+            raise error from None
 
-    def _gather(self, group: list[_Item]) -> _Item | None:
-        """Add queued items to a group; return one that has to wait for the next."""
-        height = self._log.head.index
-        updates = _updates_of(group[0])
-        while not self._queue.empty() and len(group) < GROUP_COMMITS_MAX:
-            item = self._queue.get_nowait()
+    # --- executing ------------------------------------------------------------------------------
+
+    async def _execute_all(self) -> None:
+        """Take what is queued, turn by turn."""
+        while True:
+            item = await self._queue.get()
+            while (
+                self._unwritten_commits >= UNWRITTEN_COMMITS_MAX
+                or self._unwritten_updates >= UNWRITTEN_UPDATES_MAX
+            ):
+                await self._written.wait()
+            self._execute_turn(item)
+            # Whoever waits for an answer comes before the next turn.
+            await asyncio.sleep(0)
+
+    def _execute_turn(self, item: _Item) -> None:
+        """Take an item, and more of what is queued, as far as one turn may go."""
+        started_us = self._elapsed_us()
+        items, updates = 0, 0
+        while True:
+            try:
+                self._take(item)
+            except SeawallError as error:
+                _refuse(item, error)
+                raise
+            items += 1
             updates += _updates_of(item)
-            early = isinstance(item.content, CertifiedCheckpoint) and item.content.index > height
-            if early or updates > GROUP_UPDATES_MAX:
-                return item
-            group.append(item)
-        return None
+            if items >= TURN_ITEMS_MAX or updates >= TURN_UPDATES_MAX or self._queue.empty():
+                break
+            item = self._queue.get_nowait()
+        self._execute_us += self._elapsed_us() - started_us
+        self._look()
 
-    async def _write(self, group: list[_Item]) -> None:
-        """Make one group durable, then answer it and wake those who wait."""
-        deliveries: list[Delivery] = []
-        certificate: CertifiedCheckpoint | None = None
-        for item in group:
-            if isinstance(item.content, CertifiedCheckpoint):
-                certificate = self._newer(item, certificate)
-            elif self._is_next(item, deliveries[-1] if deliveries else None):
-                deliveries.append(item.content)
-        if deliveries or certificate is not None:
-            await self._commit(deliveries, certificate)
-        for item in group:
+    def _take(self, item: _Item) -> None:
+        """Execute a commit or check a certificate, and answer; end everything where it must."""
+        content, position = item.content, None
+        try:
+            if isinstance(content, CertifiedCheckpoint):
+                self._take_certificate(content)
+            else:
+                position = self._take_commit(content)
+        except PeerError as error:
+            _refuse(item, error)
+            if error.code == "LOG_FORK":
+                self._watch.alarm(error.code)
+                if isinstance(content, CertifiedCheckpoint):
+                    raise
+        else:
             if not item.answer.done():
-                item.answer.set_result(self._answer(item.content))
-        if certificate is not None:
-            self._landmarks.cover(certificate.index)
-            self.certified.fire()
+                item.answer.set_result(position)
 
-    async def _commit(
-        self, deliveries: list[Delivery], certificate: CertifiedCheckpoint | None
-    ) -> None:
-        """Execute, write and sync one group."""
-        log, started_us = self._log, self._elapsed_us()
-        self._reach("ledger.before_commit")
-        if certificate is not None:
+    def _take_commit(self, delivery: Delivery) -> Position:
+        """Return what a commit leads to; it is executed if it is new."""
+        if self._log.check_next(delivery):
+            self._reach("ledger.before_commit")
+            executed = self._log.execute(delivery)
+            for code in executed.alarms:
+                self._watch.alarm(code)
+            self._landmarks.reach(executed.index, _landmarks_of(executed))
+            self._unwritten_commits += 1
+            self._unwritten_updates += _updates_in(delivery)
+            self._change()
+        row = self._log.executed_row(delivery.index)
+        assert row is not None, "what is answered was executed"
+        return Position(delivery.index, row)
+
+    def _take_certificate(self, certificate: CertifiedCheckpoint) -> None:
+        """Keep a certificate that is newer than all before."""
+        newer = self._log.check_certificate(certificate)
+        held = self._certificate
+        if newer and (held is None or certificate.index > held.index):
             self._reach("ledger.before_certificate")
-        staged = log.stage(deliveries, certificate)
-        executed_us = self._elapsed_us()
+            self._certificate = certificate
+            self._change()
+
+    def _change(self) -> None:
+        """Count something that is to be written."""
+        self._taken += 1
+        self._changed.set()
+
+    def _look(self) -> None:
+        """Note whether a write is due."""
+        certificate = self._certificate
+        if (
+            self._unwritten_commits >= WRITE_COMMITS_MIN
+            or self._unwritten_updates >= WRITE_UPDATES_MIN
+            or (certificate is not None and self._landmarks.has_any(certificate.index))
+        ):
+            self._due.set()
+
+    # --- writing --------------------------------------------------------------------------------
+
+    async def _write_all(self) -> None:
+        """Write what has changed, group by group, when it is due."""
+        while True:
+            await self._changed.wait()
+            try:
+                async with asyncio.timeout(LINGER_SECONDS):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            self._due.clear()
+            await self._write()
+
+    async def _write(self) -> None:
+        """Make what was executed durable, with the newest certificate, and wake who waits."""
+        log, taken = self._log, self._taken
+        certificate, execute_us = self._certificate, self._execute_us
+        self._certificate = None
+        self._unwritten_commits = self._unwritten_updates = self._execute_us = 0
+        staged = log.stage(certificate)
+        staged_us = self._elapsed_us()
         self._reach("ledger.before_sync")
         await finish(staged.staged.commit)
         log.settle(staged)
         self._reach("ledger.after_sync")
         if certificate is not None:
             self._reach("ledger.after_certificate")
-        sync_us = self._elapsed_us() - executed_us
-        self._watch.appended(staged.executed, executed_us - started_us, sync_us)
-        for one in staged.executed:
-            for code in one.alarms:
-                self._watch.alarm(code)
-            self._landmarks.reach(one.index, _landmarks_of(one))
+        self._watch.appended(staged.executed, execute_us, self._elapsed_us() - staged_us)
+        self._durable = taken
+        self._written.fire()
+        if certificate is not None:
+            self._landmarks.cover(certificate.index)
+            self.certified.fire()
 
-    def _is_next(self, item: _Item, after: Delivery | None) -> bool:
-        """Return whether a commit is new; answer one that cannot be."""
-        assert isinstance(item.content, Delivery), "called for commits"
-        try:
-            return self._log.check_next(item.content, after)
-        except PeerError as error:
-            if error.code == "LOG_FORK":
-                self._watch.alarm(error.code)
-            _refuse(item, error)
-            return False
-
-    def _newer(self, item: _Item, before: CertifiedCheckpoint | None) -> CertifiedCheckpoint | None:
-        """Return the newest certificate; end everything at one that says we have forked."""
-        certificate = item.content
-        assert isinstance(certificate, CertifiedCheckpoint), "called for certificates"
-        try:
-            newer = self._log.check_certificate(certificate)
-        except PeerError as error:
-            _refuse(item, error)
-            if error.code == "LOG_FORK":
-                self._watch.alarm(error.code)
-                raise
-            return before
-        if not newer or (before is not None and before.index >= certificate.index):
-            return before
-        return certificate
-
-    def _answer(self, content: Delivery | CertifiedCheckpoint) -> Position | None:
-        """Return what a stored commit led to."""
-        if isinstance(content, CertifiedCheckpoint):
-            return None
-        row = self._log.row(content.index)
-        assert row is not None, "what is answered is stored"
-        return Position(content.index, row)
-
-    def _fail(self, error: SeawallError, items: list[_Item]) -> None:
+    def _fail(self, error: SeawallError) -> None:
         """Tell everybody who waits, and everybody after them."""
         hint = "this ledger has stopped: look at its log"
         self._failed = (
@@ -207,16 +284,18 @@ class Appender:
             else OperationalError("LEDGER_STOPPED", hint)
         )
         while not self._queue.empty():
-            items.append(self._queue.get_nowait())
-        for item in items:
-            _refuse(item, self._failed)
+            _refuse(self._queue.get_nowait(), self._failed)
+        self._written.fire()
 
 
 def _updates_of(item: _Item) -> int:
     """Return how many updates a commit decides, 0 for a certificate."""
-    if isinstance(item.content, CertifiedCheckpoint):
-        return 0
-    return sum(len(verdict.positions) for verdict in item.content.verdicts)
+    return 0 if isinstance(item.content, CertifiedCheckpoint) else _updates_in(item.content)
+
+
+def _updates_in(delivery: Delivery) -> int:
+    """Return how many updates a commit decides."""
+    return sum(len(verdict.positions) for verdict in delivery.verdicts)
 
 
 def _refuse(item: _Item, error: SeawallError) -> None:

@@ -44,6 +44,12 @@ class Landmarks:
         """Note what a commit brought about."""
         self._uncovered.append((index, tuple(landmarks)))
 
+    def has_any(self, index: int) -> bool:
+        """Return whether commits up to `index` brought anything about, or may have."""
+        return self._unlisted_height > 0 or any(
+            landmarks for at, landmarks in self._uncovered if at <= index
+        )
+
     def cover(self, index: int) -> None:
         """Wake those who wait for anything that commits up to `index` brought about."""
         while self._uncovered and self._uncovered[0][0] <= index:

@@ -1,11 +1,11 @@
 """The log of one site: the store, the state and the tree, moved forward commit by commit.
 
-`stage` executes commits and writes their rows, `settle` takes over what became durable; between
-the two, `Staged.commit` waits for the disk, possibly in another thread. Readers see durable
-commits only.
+`execute` takes a commit: state, tree and `tip` are then ahead of the disk. `stage` writes the rows
+of all that was executed since the last time, `settle` takes over what became durable; between the
+two, `Staged.commit` waits for the disk, possibly in another thread, and further commits may be
+executed. Readers see durable commits only.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -36,11 +36,13 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Commits that become durable together."""
+    """Commits that become durable together, and where the log stands with them."""
 
     executed: tuple[Executed, ...]
     certificate: rows.CertificateRow | None
     staged: Staged
+    tip: Position
+    versions: tuple[int, ...]
 
 
 class Log:
@@ -61,6 +63,8 @@ class Log:
         self.genesis = genesis
         self.state = State(genesis)
         self._staged: Group | None = None
+        self._batch = Batch()
+        self._executed: list[Executed] = []
         self._broken = False
         known = store.get(Table.META, rows.GENESIS_KEY)
         if known is None:
@@ -68,7 +72,7 @@ class Log:
         elif known != origin.encode():
             hint = "this directory belongs to another chain: give this one its own"
             raise LocalError("LEDGER_ORIGIN", hint)
-        self.head = self._load_head()
+        self.head = self.tip = self._load_head()
         self.frontier = self._load_tree()
         self._load_state()
         self.certificate = self._load_certificate()
@@ -78,6 +82,11 @@ class Log:
         """Return what a durable commit led to; index 0 is genesis."""
         value = self.store.get(Table.COMMITS, rows.key_of(index))
         return None if value is None else rows.decode_commit(value)
+
+    def executed_row(self, index: int) -> rows.CommitRow | None:
+        """Return what a commit led to, durable or not."""
+        changed, value = self._batch.get(Table.COMMITS, rows.key_of(index))
+        return rows.decode_commit(value) if changed and value is not None else self.row(index)
 
     @property
     def certified_size(self) -> int:
@@ -89,78 +98,82 @@ class Log:
         """Commit of the newest certified checkpoint; 0 before the first."""
         return 0 if self.certificate is None else self.certificate.index
 
-    def check_next(self, delivery: Delivery, after: Delivery | None = None) -> bool:
-        """Return whether a commit is new; False for one that is stored.
-
-        `after` is the last commit that waits to be staged, if there is one.
+    def check_next(self, delivery: Delivery) -> bool:
+        """Return whether a commit is new; False for one that was executed.
 
         Raises PeerError `LOG_GAP` when a commit before it is missing, `LOG_FORK` when another
         one stands in its place or before it.
         """
-        if delivery.index <= self.head.index:
-            stored = self.row(delivery.index)
-            if delivery.index < 1 or stored is None or stored.digest != delivery.digest:
+        tip = self.tip
+        if delivery.index <= tip.index:
+            known = self.executed_row(delivery.index)
+            if delivery.index < 1 or known is None or known.digest != delivery.digest:
                 hint = "another commit is stored under this index: stop and compare the sites"
                 raise PeerError("LOG_FORK", hint, field="digest")
             return False
-        index = self.head.index if after is None else after.index
-        digest = self.head.row.digest if after is None else after.digest
-        if delivery.index != index + 1:
-            raise PeerError("LOG_GAP", f"send commit {index + 1} next", field="index")
-        if delivery.previous_digest != digest:
+        if delivery.index != tip.index + 1:
+            raise PeerError("LOG_GAP", f"send commit {tip.index + 1} next", field="index")
+        if delivery.previous_digest != tip.row.digest:
             hint = "the commit does not follow the stored one: stop and compare the sites"
             raise PeerError("LOG_FORK", hint, field="previous_digest")
         return True
 
-    def stage(
-        self, deliveries: Sequence[Delivery], certificate: CertifiedCheckpoint | None
-    ) -> Group:
-        """Execute the next commits and write what follows, with the newest certificate.
+    def execute(self, delivery: Delivery) -> Executed:
+        """Execute the next commit, in memory.
+
+        After an error the log takes nothing more: what it holds in memory is no commit's.
+
+        Raises:
+            OperationalError: STORE_CORRUPT when an entry that it refers to is damaged; STORE_WRITE
+                after an earlier failure.
+
+        """
+        self._begin_change()
+        executed = Execution(
+            delivery, self.state, self.frontier, self.committee, self.store, self._batch
+        ).run(self.tip.row)
+        self.tip = Position(executed.index, executed.row)
+        self._executed.append(executed)
+        self._broken = False
+        return executed
+
+    def stage(self, certificate: CertifiedCheckpoint | None = None) -> Group:
+        """Write what was executed since the last time, with the newest certificate.
 
         After an error the log takes nothing more: what it holds in memory is ahead of the disk.
 
         Raises:
-            PeerError: LOG_* as `check_next` and `check_certificate`.
             OperationalError: STORE_FULL, STORE_WRITE.
 
         """
         assert self._staged is None, "one group at a time"
-        if self._broken:
-            raise OperationalError("STORE_WRITE", "an earlier write failed: restart the site")
-        self._broken = True
-        batch, row, executed = Batch(), self.head.row, []
-        for delivery in deliveries:
-            one = Execution(
-                delivery, self.state, self.frontier, self.committee, self.store, batch
-            ).run(row)
-            executed.append(one)
-            row = one.row
+        self._begin_change()
+        batch = self._batch
         certified = None if certificate is None else _certificate_row(certificate)
         if certified is not None:
             batch.put(Table.META, rows.CERTIFICATE_KEY, rows.encode(certified))
-        self._staged = Group(tuple(executed), certified, self.store.stage(batch))
+        staged = self.store.stage(batch)
+        self._staged = Group(tuple(self._executed), certified, staged, self.tip, self._heads())
+        self._batch, self._executed = Batch(below=batch), []
         self._broken = False
         return self._staged
 
     def settle(self, group: Group) -> None:
         """Take over a group whose commit has returned."""
         assert group is self._staged, "settle what was staged"
-        self._staged = None
-        if group.executed:
-            last = group.executed[-1]
-            self.head = Position(last.index, last.row)
-            self.versions = self._heads()
+        self._staged = self._batch.below = None
+        self.head, self.versions = group.tip, group.versions
         if group.certificate is not None:
             self.certificate = group.certificate
 
-    def check_certificate(
-        self, certificate: CertifiedCheckpoint, row: rows.CommitRow | None = None
-    ) -> bool:
-        """Return whether a certificate is newer than the one we have.
+    def _begin_change(self) -> None:
+        """Count as broken until the change is through."""
+        if self._broken:
+            raise OperationalError("STORE_WRITE", "an earlier write failed: restart the site")
+        self._broken = True
 
-        Args:
-            certificate: votes that consensus has verified.
-            row: what its commit led to, where that is not stored yet.
+    def check_certificate(self, certificate: CertifiedCheckpoint) -> bool:
+        """Return whether a certificate, whose votes consensus has verified, is newer than ours.
 
         Raises PeerError:
             LOG_GAP: its commit is not here.
@@ -168,7 +181,7 @@ class Log:
             LOG_QUORUM: its votes are not of stake Q.
 
         """
-        row = row or self.row(certificate.index)
+        row = self.executed_row(certificate.index)
         if row is None:
             hint = f"send commits up to {certificate.index} first"
             raise PeerError("LOG_GAP", hint, field="index")

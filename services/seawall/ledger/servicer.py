@@ -65,7 +65,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     async def Append(  # noqa: N802 - gRPC's name
         self, request_iterator: AsyncIterator[pb.AppendRequest], context: AnyContext
     ) -> AsyncIterator[pb.AppendResponse]:
-        """Take commits and certificates from consensus."""
+        """Take commits and certificates from consensus; the end says that all is durable."""
         yield rooted_message(self._log.head)
         try:
             line: Line[pb.AppendRequest, Position | None] = Line(
@@ -74,6 +74,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             async for position in line.run(whole(request_iterator)):
                 if position is not None:
                     yield rooted_message(position)
+            await self._appender.flush()
         except SeawallError as error:
             await abort(context, error)
 
@@ -82,9 +83,11 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> pb.JudgeResponse:
         """Apply the state rules at a pinned commit index."""
         height = request.pinned_height or self._log.head.index
-        if height > self._log.head.index:
+        if height > self._log.tip.index:
             return pb.JudgeResponse(height=self._log.head.index, later=True)
         try:
+            if height > self._log.head.index:
+                await self._appender.flush()
             refused = Judge(self._log, height).refuse(claims_of(request))
         except SeawallError as error:
             await abort(context, error)

@@ -35,13 +35,15 @@ class Table(IntEnum):
 class Batch:
     """Changes to apply together: all of them or none. The last change to a key counts.
 
-    `changes[table]` maps keys to new values, or to None where the key goes.
+    `changes[table]` maps keys to new values, or to None where the key goes. `below` is a batch
+    that will be applied before this one; it is only read.
     """
 
-    __slots__ = ("changes",)
+    __slots__ = ("below", "changes")
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, below: "Batch | None" = None) -> None:
+        """Start empty, on top of another batch."""
+        self.below = below
         self.changes: list[dict[bytes, bytes | None]] = [{} for _ in Table]
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
@@ -53,9 +55,11 @@ class Batch:
         self.changes[table][key] = None
 
     def get(self, table: Table, key: bytes) -> tuple[bool, bytes | None]:
-        """Return whether the batch changes the key, and to what."""
+        """Return whether this batch or the one below changes the key, and to what."""
         changes = self.changes[table]
-        return (key in changes, changes.get(key))
+        if key in changes:
+            return True, changes[key]
+        return (False, None) if self.below is None else self.below.get(table, key)
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -226,7 +226,9 @@ def delivery(
 
 def append(log: Log, *deliveries: Delivery) -> tuple[Executed, ...]:
     """Append commits in one durable group."""
-    group = log.stage(deliveries, None)
+    for made in deliveries:
+        log.execute(made)
+    group = log.stage()
     group.staged.commit()
     log.settle(group)
     return group.executed
@@ -253,7 +255,7 @@ def certify(log: Log, authors: Sequence[int] = (0, 1, 2)) -> CertifiedCheckpoint
     """Certify the last commit of a log."""
     made = certificate(log.head.index, log.head.row, log.origin, authors)
     assert log.check_certificate(made)
-    group = log.stage((), made)
+    group = log.stage(made)
     group.staged.commit()
     log.settle(group)
     return made
