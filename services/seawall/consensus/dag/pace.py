@@ -4,8 +4,8 @@ The least delay grows with what rounds carry, to twice its parameter: a round co
 whatever is in it, so full ones make updates cheap. A site with nothing to say waits for long. While
 rounds are what is waited for it may do with a fraction of the least delay, on credit: a pause that
 is longer than rounds need be in the long run, half of the least delay where they carry little,
-gives credit, enough to take what breaks the silence to its commit. The further order or ledger lag
-behind, the longer the delay.
+gives credit, enough to take what breaks the silence to its commit. Who lags behind a little uses
+none, and the further order or ledger lag behind, the longer the delay.
 
 Source: docs/protocol.md, section 2.
 """
@@ -16,7 +16,7 @@ from seawall.consensus.dag.core import Core
 from seawall.domain.parameters import ConsensusParameters
 
 BURST_ROUNDS: Final = 16
-"""So many times what a fast round saves of the least delay is the most credit there is."""
+"""The most credit there is lets so many of the fastest rounds follow each other."""
 
 BURST_DIVISOR: Final = 5
 """Which part of the least delay is kept between them."""
@@ -35,7 +35,7 @@ class Pace:
         self._parameters = parameters
         self._least_us = 1000 * parameters.round_delay_ms_min
         self._shortest_us = self._least_us // BURST_DIVISOR
-        self._credit_max_us = BURST_ROUNDS * (self._least_us - self._shortest_us)
+        self._credit_max_us = BURST_ROUNDS * (self._least_us // 2 - self._shortest_us)
         self._credit_us = 0
         self._lag_max = parameters.gc_depth // 2
         self._last_us: int | None = None
@@ -54,6 +54,8 @@ class Pace:
         work = self._core.work_accepted
         if self._last_us is not None:
             saved_us = self._sustained_us() - (now_us - self._last_us)
+            if self._lag() > self._lag_max:  # a pause that lag imposed is nothing lost
+                saved_us = max(0, saved_us)
             self._credit_us = max(0, min(self._credit_max_us, self._credit_us - saved_us))
             passed = round_ - self._last_round
             carried = _SCALE * (work - self._last_work) // passed
@@ -78,11 +80,11 @@ class Pace:
     def _delay_us(self, round_: int) -> int:
         """Return the least time between the last own block and the next one."""
         core, parameters = self._core, self._parameters
-        delay_us, excess = self._loaded_us(), self._lag() - self._lag_max
-        if excess > 0:
+        delay_us, lag = self._loaded_us(), self._lag()
+        if lag > self._lag_max:
             longest_us = 1000 * parameters.leader_timeout_ms_max
-            delay_us = min(delay_us + self._least_us * excess // 4, longest_us)
-        elif core.is_waiting_for_rounds():
+            delay_us = min(delay_us + self._least_us * (lag - self._lag_max) // 4, longest_us)
+        elif lag <= self._lag_max // 3 and core.is_waiting_for_rounds():
             delay_us = max(self._shortest_us, delay_us - self._credit_us)
         # Who has begun a round may have something to say and cannot say more in it: follow at once.
         if not core.store.authors_at(round_) and not core.is_busy():

@@ -66,9 +66,8 @@ def test_time_lost_is_credit_for_a_bounded_number_of_fast_rounds() -> None:
         fast += due_us - now_us == LEAST_US // BURST_DIVISOR
         now_us = due_us
         pace.count(round_, now_us)
-    # A fast round lacks 6 ms of the 10 that it may take in the long run; of 256 ms of credit each
-    # takes that, as long as 16 are left.
-    assert fast == (BURST_ROUNDS - 1) * 16 // 6 + 1
+    # A fast round lacks 6 ms of the 10 that it may take in the long run, and needs 16 of credit.
+    assert fast == (BURST_ROUNDS * 6 - 16) // 6 + 1
     times = [now_us]
     for round_ in range(100, 200):
         times.append(pace.due_at(round_, times[-1]))
@@ -86,6 +85,24 @@ def test_pace_that_follows_from_load_is_no_credit() -> None:
         pace.count(round_, times[-1])
         times.append(pace.due_at(round_ + 1, times[-1]))
     assert times[100] - times[50] >= 50 * LEAST_US * 19 // 10
+
+
+def test_who_lags_a_little_behind_uses_no_credit_and_pauses_for_lag_give_none() -> None:
+    core = new_core()
+    pace = Pace(core, PARAMETERS)
+    pace.count(1, 0)
+    pace.count(2, 10_000_000)
+    lag_max = PARAMETERS.gc_depth // 2
+    core.store.highest_round = lag_max // 3
+    assert pace.due_at(3, 0) == 10_000_000 + LEAST_US // BURST_DIVISOR
+    core.store.highest_round = lag_max // 3 + 1
+    assert pace.due_at(3, 0) == 10_000_000 + LEAST_US
+    other = Pace(core, PARAMETERS)
+    core.store.highest_round = lag_max + 1
+    for round_ in range(1, 20):
+        other.count(round_, round_ * 1_000_000)
+    core.store.highest_round = 0
+    assert other.due_at(20, 0) == 19_000_000 + LEAST_US
 
 
 def test_lag_lengthens_the_delay_and_stops_payload() -> None:
