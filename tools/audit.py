@@ -193,6 +193,23 @@ class Audit:
         start = 8 + int.from_bytes(data[:8], "little")
         return data[:start], np.frombuffer(data, "<i4", offset=start).astype(np.int64)
 
+    def convictions(self) -> str:
+        """Each validator in the evidence has signed two blocks of one round."""
+        entries, found = [load(entry) for entry in self.log], list[str]()
+        epoch = next(entry["epoch"] for entry in entries if entry["kind"] == "epoch").to_bytes(8)
+        for entry in [one for one in entries if one["kind"] == "twins"]:
+            name, digests = entry["subject"], (entry["first"], entry["second"])
+            author = [site["name"] for site in self.sites].index(name)
+            need(digests[0] != digests[1] and name not in found, "two blocks, once a validator")
+            key = VerifyKey(bytes.fromhex(self.sites[author]["consensusKey"]))
+            for digest, signature in zip(digests, entry["signatures"], strict=True):
+                ref = entry["number"].to_bytes(8) + author.to_bytes(2) + bytes.fromhex(digest)
+                parts = (b"seawall/block-signature/v2", self.origin.encode(), epoch, ref)
+                message = sha(b"".join(len(part).to_bytes(4) + part for part in parts))
+                key.verify(message, bytes.fromhex(signature))
+            found.append(name)
+        return f"twins of {', '.join(found) or 'nobody'}"
+
     def models(self) -> str:
         """Every version follows from the entries before it, to the same bytes."""
         made, once = dict[tuple[str, int], str](), set[tuple[str, object]]()
@@ -241,7 +258,7 @@ class Audit:
 def main() -> int:
     """Print one verdict a line: ok or FAIL, claim, observed; return 0 only if all hold."""
     audit, failed = Audit(Path(sys.argv[1])), 0
-    for verdict in (audit.ledgers, audit.receipts, audit.models):
+    for verdict in (audit.ledgers, audit.receipts, audit.convictions, audit.models):
         try:
             mark, observed = "ok  ", verdict()
         except Exception as fault:  # noqa: BLE001 - whatever goes wrong, the verdict is no

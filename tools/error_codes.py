@@ -71,6 +71,7 @@ AREAS = {
     "TASK": "Tasks",
     "TOO": "Limits on sizes",
     "TRACE": "Traces of real sites",
+    "TWINS": "Evidence against validators",
     "TX": "Ordered transactions",
     "UPLOAD": "Uploads chunk by chunk",
     "VAL": "Values of tensors",

@@ -126,6 +126,12 @@ def disagreements(ledgers: Mapping[str, Sequence[bytes]]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def convicted(entries: Iterable[bytes]) -> tuple[str, ...]:
+    """Return the sites of which a ledger says that they signed two blocks of one round."""
+    found = [json.loads(data) for data in entries if b'"kind":"twins"' in data]
+    return tuple(one["spec"]["subject"] for one in found if one["kind"] == "evidence")
+
+
 def strange_heads(
     entries: Sequence[bytes], heads: Iterable[tuple[int, str]]
 ) -> tuple[tuple[int, str], ...]:

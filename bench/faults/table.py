@@ -7,8 +7,10 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
+from bench.faults.judging import convicted
 from bench.faults.network import FaultNetwork
 from seawall.api.v1 import fault_plane_pb2
 from seawall.runtime.crash import EXIT_CODE, POINTS
@@ -310,12 +312,18 @@ async def prove_lying(scene: Scene) -> None:
 
 
 async def prove_evidence(scene: Scene) -> None:
-    """Demand that every other site reported the two blocks."""
+    """Demand that every other site reported the two blocks, and that its ledger says who it was."""
     await prove_lying(scene)
     others = [name for name in scene.network.names if name != scene.name]
     silent = [name for name in others if not scene.network.logged(name, "equivocation")]
     if silent:
         raise RuntimeError(f"{', '.join(silent)} reported no equivocation")
+    with TemporaryDirectory() as home:
+        ledgers = await scene.network.export(Path(home))
+    for name in others:
+        found = convicted(ledgers[name].entries)
+        if found != (scene.name,):
+            raise RuntimeError(f"{name} has evidence against {', '.join(found) or 'nobody'}")
 
 
 FAULTS: Mapping[str, Fault] = {

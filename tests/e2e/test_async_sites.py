@@ -43,4 +43,4 @@ async def test_an_async_chain_survives_a_kill_and_its_export_is_audited(tmp_path
         await network.export()
         done = audit(tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count("ok   | ") == 3
+        assert done.stdout.count("ok   | ") == 4

@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path
 
 from bench import scraping
-from bench.faults.judging import Findings
+from bench.faults.judging import Findings, convicted
 from bench.faults.load import loading
 from bench.faults.measure import look_back
 from bench.faults.network import FaultNetwork, running
 from bench.faults.table import FAULTS, VICTIM
 from seawall.config import PORTS_PER_SITE
+from tests.e2e.command import audit
 
 SEED = 5
 RATE = 16.0
@@ -47,6 +48,12 @@ async def test_an_equivocating_site_is_reported_by_all_others_who_lose_nothing(
         assert [count for site, count in enumerate(counted) if site != VICTIM] == [1.0] * 3
         assert load.refused == []
         assert await look_back(network, load, tmp_path, VICTIM) == Findings()
+        ledgers = await network.export(tmp_path / "again")
+    for name in honest:
+        assert convicted(ledgers[name].entries) == (f"site-{VICTIM}",)
+    done = audit(tmp_path / "again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"twins of site-{VICTIM}\n" in done.stdout
 
 
 async def test_honest_sites_report_nobody(tmp_path: Path) -> None:
@@ -54,3 +61,5 @@ async def test_honest_sites_report_nobody(tmp_path: Path) -> None:
         async with loading(network, RATE, SEED) as load:
             await load.until(lambda one: len(one.acknowledged) >= MORE, SECONDS_MAX)
         assert await evidence(network) == [0.0] * 4
+        ledgers = await network.export(tmp_path / "exported")
+    assert [convicted(one.entries) for one in ledgers.values()] == [()] * 4

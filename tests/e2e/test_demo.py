@@ -45,7 +45,7 @@ def test_the_report_stands_alone(demo: Path) -> None:
 def test_the_auditor_accepts_the_export(demo: Path) -> None:
     done = audit(demo)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("ok   | ") == 3
+    assert done.stdout.count("ok   | ") == 4
 
 
 CHANGES = {

@@ -19,7 +19,15 @@ from seawall.consensus.engine import Message
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.verification import check_batch, is_valid_vote, verify_block
 from seawall.crypto.signing import SIGNATURE_BYTES
-from seawall.domain.block import Attestation, Batch, Block, CommitVote, SignedBlock, VerifiedBlock
+from seawall.domain.block import (
+    Attestation,
+    Batch,
+    Block,
+    CommitVote,
+    Ref,
+    SignedBlock,
+    VerifiedBlock,
+)
 from seawall.domain.parameters import ConsensusParameters
 from seawall.formats.checkpoint import Checkpoint
 from seawall.formats.cosignature import TIMESTAMP_BYTES, TIMESTAMP_MAX_S, cosign
@@ -49,7 +57,8 @@ def signed(block: Block) -> SignedBlock:
         }
     )
     unsigned = encode_block(sealed)
-    message = block_signing_message(COMMITTEE.origin, block.epoch, block_digest(unsigned))
+    ref = Ref(block.round, block.author, block_digest(unsigned))
+    message = block_signing_message(COMMITTEE.origin, block.epoch, ref)
     return decode_block(unsigned + consensus_key(author).sign(message))
 
 

@@ -16,6 +16,7 @@ from seawall.consensus import messages
 from seawall.consensus.dag import core, votes
 from seawall.consensus.dag.engine import UNWRITTEN_RECORDS_MAX, DagEngine
 from seawall.consensus.dag.payloads import BLOCKS_QUEUED_MAX
+from seawall.consensus.dag.recent import RECENT_COMMITS_MAX
 from seawall.consensus.dag.synchroniser import (
     ANSWER_BURST_US,
     ANSWER_BYTES_MAX,
@@ -270,7 +271,7 @@ class Siege(Cluster):
         assert len(queued._batches) <= (BLOCKS_QUEUED_MAX + highest) * parameters.block_batches_max  # noqa: SLF001 - an onlooker
         assert len(known.unwritten) <= UNWRITTEN_RECORDS_MAX
         assert len(known.votes._tally) <= votes.AHEAD_MAX + len(known.recent)  # noqa: SLF001 - an onlooker
-        assert len(known.recent) <= core.RECENT_COMMITS_MAX
+        assert len(known.recent) <= RECENT_COMMITS_MAX
         assert known.coin is None or len(known.coin._shares) <= highest  # noqa: SLF001 - an onlooker
         assert len(engine._synchroniser) <= max(1, SIZE * (len(pending) + 256))  # noqa: SLF001 - an onlooker
         assert len(engine._catch_up._answered) < SIZE  # noqa: SLF001 - an onlooker

@@ -24,6 +24,7 @@ from seawall.codec.domains import (
     genesis_ref,
 )
 from seawall.codec.records import RECORD_BYTES, decode_records, encode_records, record_count
+from seawall.codec.twins import check_twins, decode_twins, encode_twins
 from seawall.codec.verdict import decode_verdicts, encode_verdicts
 
 __all__ = [
@@ -32,14 +33,17 @@ __all__ = [
     "batch_root",
     "block_digest",
     "block_signing_message",
+    "check_twins",
     "commit_digest",
     "decode_block",
     "decode_commit_summary",
     "decode_records",
+    "decode_twins",
     "decode_verdicts",
     "encode_block",
     "encode_commit_summary",
     "encode_records",
+    "encode_twins",
     "encode_verdicts",
     "genesis_ref",
     "record_count",

@@ -21,6 +21,7 @@ from typing import Final
 from seawall.codec.domains import block_signing_message
 from seawall.codec.reading import Reader
 from seawall.codec.records import RECORD_BYTES, check_records, record_count
+from seawall.codec.refs import REF
 from seawall.crypto.hashing import tagged
 from seawall.crypto.signing import SIGNATURE_BYTES, SigningKey
 from seawall.domain.block import (
@@ -47,7 +48,6 @@ INTEGER_MAX: Final = 2**53 - 1
 
 _BLOCK: Final = b"seawall/block/v1"
 _HEADER: Final = Struct(">BQQHQBQQ6H")
-_REF: Final = Struct(">QH32s")
 _BATCH: Final = Struct(">QQHI")
 _ATTESTATION: Final = Struct(">H64s")
 _LENGTH: Final = Struct(">I")
@@ -78,7 +78,7 @@ def encode_block(block: Block) -> bytes:
             len(block.coin_shares.shares),
         )
     ]
-    pieces.extend([_REF.pack(ref.round, ref.author, ref.digest) for ref in block.parents])
+    pieces.extend([REF.pack(ref.round, ref.author, ref.digest) for ref in block.parents])
     for batch in block.batches:
         assert batch.site == block.author, "a block carries batches of its author only"
         encode_batch(batch, pieces)
@@ -110,16 +110,15 @@ def encode_batch(batch: Batch, pieces: list[bytes]) -> None:
 
 
 def block_digest(unsigned: bytes) -> bytes:
-    """Return the digest that names a block and that its author signs, 32 bytes."""
+    """Return the digest that names a block, 32 bytes."""
     return tagged(_BLOCK, unsigned)
 
 
 def seal_block(block: Block, origin: str, key: SigningKey) -> SignedBlock:
     """Return the block with its reference and its author's signature."""
     unsigned = encode_block(block)
-    digest = block_digest(unsigned)
-    signature = key.sign(block_signing_message(origin, block.epoch, digest))
-    ref = Ref(block.round, block.author, digest)
+    ref = Ref(block.round, block.author, block_digest(unsigned))
+    signature = key.sign(block_signing_message(origin, block.epoch, ref))
     return SignedBlock(block=block, ref=ref, raw=unsigned + signature, signature=signature)
 
 
@@ -158,7 +157,7 @@ def decode_block(raw: bytes) -> SignedBlock:
         author=author,
         timestamp_ms=timestamp_ms,
         flags=_FLAGS[flags],
-        parents=tuple([Ref(*fields) for fields in reader.unpack_many(_REF, parents)]),
+        parents=tuple([Ref(*fields) for fields in reader.unpack_many(REF, parents)]),
         batches=tuple([decode_batch(reader, author) for _ in range(batches)]),
         transactions=tuple([_decode_transaction(reader) for _ in range(transactions)]),
         rejects=tuple([_decode_reject(reader) for _ in range(rejects)]),

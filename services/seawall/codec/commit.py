@@ -8,6 +8,7 @@ from struct import Struct
 from typing import Final
 
 from seawall.codec.reading import Reader
+from seawall.codec.refs import REF, encode_refs
 from seawall.crypto.hashing import tagged
 from seawall.domain.block import Ref
 from seawall.domain.commit import Commit, CommitSummary
@@ -15,17 +16,6 @@ from seawall.domain.commit import Commit, CommitSummary
 _COMMIT: Final = b"seawall/commit/v1"
 _HEAD: Final = Struct(">Q32s32sQQ")
 _COUNT: Final = Struct(">I")
-_REF: Final = Struct(">QH32s")
-
-
-def encode_refs(refs: Iterable[Ref]) -> bytes:
-    """Return the references one after the other, 42 bytes each."""
-    return b"".join([_REF.pack(ref.round, ref.author, ref.digest) for ref in refs])
-
-
-def decode_refs(data: bytes) -> tuple[Ref, ...]:
-    """Return the references in these bytes, which are a multiple of 42 long."""
-    return tuple([Ref(*fields) for fields in _REF.iter_unpack(data)])
 
 
 def commit_digest(
@@ -85,9 +75,9 @@ def decode_commit_summary(data: bytes) -> CommitSummary:
     """
     reader = Reader(data, "COMMIT_TRUNCATED")
     index, previous_digest, digest, clock_ms, gc_round = reader.unpack(_HEAD)
-    leader = Ref(*reader.unpack(_REF))
+    leader = Ref(*reader.unpack(REF))
     (count,) = reader.unpack(_COUNT)
-    delivered = tuple([Ref(*fields) for fields in reader.unpack_many(_REF, count)])
+    delivered = tuple([Ref(*fields) for fields in reader.unpack_many(REF, count)])
     reader.end("COMMIT_TRAILING")
     return CommitSummary(
         index=index,

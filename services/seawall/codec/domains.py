@@ -5,10 +5,11 @@ No bytes signed for one purpose, chain or epoch mean anything under another.
 
 from typing import Final
 
+from seawall.codec.refs import encode_refs
 from seawall.crypto.hashing import tagged
 from seawall.domain.block import GENESIS_ROUND, Ref
 
-_BLOCK_SIGNATURE: Final = b"seawall/block-signature/v1"
+_BLOCK_SIGNATURE: Final = b"seawall/block-signature/v2"
 _ATTESTATION: Final = b"seawall/attestation/v1"
 _BATCH_ROOT: Final = b"seawall/batch-root/v1"
 _GENESIS_BLOCK: Final = b"seawall/genesis-block/v1"
@@ -19,9 +20,13 @@ def _integer(value: int) -> bytes:
     return value.to_bytes(8, "big")
 
 
-def block_signing_message(origin: str, epoch: int, digest: bytes) -> bytes:
-    """Return what the author of the block with this digest signs, 32 bytes."""
-    return tagged(_BLOCK_SIGNATURE, origin.encode(), _integer(epoch), digest)
+def block_signing_message(origin: str, epoch: int, ref: Ref) -> bytes:
+    """Return what the author of the block with this reference signs, 32 bytes.
+
+    Round and author stand in it beside the digest, so that two signatures prove that their author
+    has filled a slot twice, without the blocks.
+    """
+    return tagged(_BLOCK_SIGNATURE, origin.encode(), _integer(epoch), encode_refs((ref,)))
 
 
 def attestation_message(

@@ -1,9 +1,9 @@
 """Delivered commits with their blocks, on disk: for a ledger or a peer that is behind.
 
-The frame of commit i has sequence i: summary, blocks, and what the finaliser says with it, if it
-says anything; each piece after its length in 4 bytes. What a crash tears off is delivered again by
-the replica, so frames are synced late: before the journal begins a base, from which on the commits
-up to it, which a ledger may not have written yet, are here only.
+The frame of commit i has sequence i: summary, blocks, what the finaliser says with it and then the
+twins among its blocks, if there is either; each piece after its length in 4 bytes. What a crash
+tears off is delivered again by the replica, so frames are synced late: before the journal begins a
+base, from which on the commits up to it, which a ledger may not have written yet, are here only.
 """
 
 from array import array
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Final
 from seawall.codec import (
     RECORD_BYTES,
     decode_commit_summary,
+    decode_twins,
     decode_verdicts,
     encode_commit_summary,
+    encode_twins,
     encode_verdicts,
     summarise,
 )
@@ -28,7 +30,7 @@ from seawall.errors import PeerError
 
 if TYPE_CHECKING:
     from seawall.domain.block import VerifiedBlock
-    from seawall.domain.commit import Verdict
+    from seawall.domain.commit import Twins, Verdict
 
 CACHE_COMMITS_MAX: Final = 256
 CACHE_BYTES_MAX: Final = 32 << 20
@@ -151,8 +153,11 @@ def _encode(commit: Commit) -> bytes:
     for block in commit.blocks:
         data = block_record(block).data
         pieces += (_LENGTH.pack(len(data)), data)
-    if commit.verdicts or commit.finality_digest:
+    if commit.verdicts or commit.finality_digest or commit.twins:
         data = encode_verdicts(commit.verdicts, commit.finality_digest)
+        pieces += (_LENGTH.pack(len(data)), data)
+    if commit.twins:
+        data = encode_twins(commit.twins)
         pieces += (_LENGTH.pack(len(data)), data)
     return b"".join(pieces)
 
@@ -168,12 +173,15 @@ def _decode(payload: bytes) -> Commit | None:
         offset += size
     verdicts: tuple[Verdict, ...] = ()
     finality_digest = b""
+    twins: tuple[Twins, ...] = ()
     try:
         summary = decode_commit_summary(pieces[0])
         end = 1 + len(summary.delivered)
         blocks: tuple[VerifiedBlock, ...] = tuple([read_block(data) for data in pieces[1:end]])
         if len(pieces) > end:
             verdicts, finality_digest = decode_verdicts(pieces[end])
+        if len(pieces) > end + 1:
+            twins = decode_twins(pieces[end + 1])
     except (PeerError, IndexError):
         return None
     return Commit(
@@ -186,4 +194,5 @@ def _decode(payload: bytes) -> Commit | None:
         blocks=blocks,
         verdicts=verdicts,
         finality_digest=finality_digest,
+        twins=twins,
     )

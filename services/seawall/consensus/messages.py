@@ -132,9 +132,16 @@ def encode_commit(commit: Commit) -> types_pb2.Commit:
 
 
 def encode_delivery(commit: Commit) -> types_pb2.Commit:
-    """Return a commit as the own ledger gets it: with the verdicts that follow from it."""
+    """Return a commit as the own ledger gets it: with the verdicts and twins that follow."""
     message = encode_commit(commit)
     message.finality_digest = commit.finality_digest
+    for twins in commit.twins:
+        message.twins.add(
+            first=encode_ref(twins.first),
+            first_signature=twins.first_signature,
+            second=encode_ref(twins.second),
+            second_signature=twins.second_signature,
+        )
     places: dict[Batch, int] = {}
     for verdict in commit.verdicts:
         batch = verdict.batch

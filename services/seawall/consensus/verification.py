@@ -63,7 +63,7 @@ def verify_block(
     _check_coin(block, parameters)
     _check_vote_order(block)
     author = committee.members[block.author]
-    message = block_signing_message(committee.origin, block.epoch, signed.ref.digest)
+    message = block_signing_message(committee.origin, block.epoch, signed.ref)
     if not verify(author.consensus_key, message, signed.signature):
         raise PeerError("BLOCK_SIGNATURE", "not signed by its author", field="signature")
     for batch in block.batches:

@@ -2,7 +2,7 @@
 
 A block is one vertex, by one author in one round. Its canonical bytes are defined by
 `seawall.codec`; its digest is SHA-256 over a tag and the unsigned bytes, and the author's
-signature covers the digest.
+signature covers its reference: round, author and digest.
 """
 
 from enum import IntEnum, IntFlag

@@ -32,6 +32,20 @@ class Verdict(msgspec.Struct, frozen=True):
     rule: int
 
 
+class Twins(msgspec.Struct, frozen=True):
+    """Two blocks of one slot that commits have delivered, with their author's signatures.
+
+    An honest author signs one block a round: whoever has the author's key sees from a reference
+    and its signature (64 bytes) that it signed both. `second` was delivered last; `first` has the
+    least digest of those before it, so that it is the same one everywhere.
+    """
+
+    first: Ref
+    first_signature: bytes
+    second: Ref
+    second_signature: bytes
+
+
 class Commit(msgspec.Struct, frozen=True):
     """A committed sub-DAG: the unit that consensus hands to its ledger, numbered from 1.
 
@@ -41,8 +55,9 @@ class Commit(msgspec.Struct, frozen=True):
 
     `verdicts` are what the finaliser concludes with this commit, in order, mostly on blocks of
     earlier commits; `finality_digest` (32 bytes, empty before the first) is the digest of its
-    state after them. Both follow from the commits up to this one: the commit digest leaves them
-    out, and who takes over commits computes them anew.
+    state after them. `twins` has one pair for each delivered block whose slot had another one
+    delivered before it, in the order of delivery. All three follow from the commits up to this
+    one: the commit digest leaves them out, and who takes over commits computes them anew.
     """
 
     index: int
@@ -54,6 +69,7 @@ class Commit(msgspec.Struct, frozen=True):
     blocks: tuple[VerifiedBlock, ...]
     verdicts: tuple[Verdict, ...] = ()
     finality_digest: bytes = b""
+    twins: tuple[Twins, ...] = ()
 
 
 class CommitSummary(msgspec.Struct, frozen=True):

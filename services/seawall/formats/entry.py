@@ -198,10 +198,11 @@ class VersionEntry(Spec, frozen=True):
 class EvidenceEntry(Spec, frozen=True):
     """Two statements that one honest party would never make both.
 
-    `kind` is `equivocation` (a contributor, two updates under one seq), `vote` (a site, two
-    payloads for one version) or `fork` (two payloads of one version, each with V stake).
-    `subject` is the contributor's id or the site's name, empty for `fork`; `number` the seq or
-    version; `task` is empty for `equivocation`.
+    `kind` is `equivocation` (a contributor, two updates under one seq), `twins` (a site, two
+    blocks of one round), `vote` (a site, two payloads for one version) or `fork` (two payloads of
+    one version, each with V stake). `subject` is the contributor's id or the site's name, empty for
+    `fork`; `number` the seq, round or version; `task` is empty for `equivocation` and `twins`.
+    `signatures` are the site's, over its two blocks, for `twins`; else there are none.
     """
 
     commit: int
@@ -209,6 +210,7 @@ class EvidenceEntry(Spec, frozen=True):
     kind: str
     number: int
     second: str
+    signatures: tuple[str, ...]
     subject: str
     task: str
 

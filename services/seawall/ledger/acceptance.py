@@ -207,6 +207,7 @@ def _report(execution: "Execution", second: UpdateRecord, first_id: bytes) -> No
             kind="equivocation",
             number=second.seq,
             second=second.update_id.hex(),
+            signatures=(),
             subject=second.contributor.hex(),
             task="",
         )

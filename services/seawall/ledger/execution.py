@@ -11,11 +11,12 @@ import msgspec
 from seawall.codec import record_count
 from seawall.crypto.merkle import Frontier, leaf_hash
 from seawall.domain.block import Block, Ref
-from seawall.domain.commit import Verdict
+from seawall.domain.commit import Twins, Verdict
 from seawall.domain.committee import Committee
 from seawall.formats import entry as entries
 from seawall.ledger import rows
 from seawall.ledger.acceptance import execute_verdict
+from seawall.ledger.convictions import convict
 from seawall.ledger.cutting import cut_task
 from seawall.ledger.state import ContributorState, State
 from seawall.ledger.store import Batch, Reader, Table
@@ -25,7 +26,8 @@ from seawall.ledger.voting import count_vote
 class Delivery(msgspec.Struct, frozen=True):
     """A commit as the ledger takes it: see `seawall.domain.commit.Commit`; blocks are decoded.
 
-    `verdicts` are on updates of earlier commits, or of this one.
+    `verdicts` are on updates of earlier commits, or of this one; the second blocks of `twins` are
+    of this one.
     """
 
     index: int
@@ -36,13 +38,15 @@ class Delivery(msgspec.Struct, frozen=True):
     blocks: tuple[Block, ...]
     verdicts: tuple[Verdict, ...] = ()
     finality_digest: bytes = b""
+    twins: tuple[Twins, ...] = ()
 
 
 class Executed(msgspec.Struct, frozen=True):
     """What a commit led to.
 
     `accepted` and `decided` are update ids (accepted, and selected or dropped by a cut), `usable`
-    the (task, version) pairs that became usable, `alarms` codes of what must never happen.
+    the (task, version) pairs that became usable, `alarms` codes of what must never happen,
+    `evidence` the kinds of the evidence that it wrote.
     """
 
     index: int
@@ -52,6 +56,7 @@ class Executed(msgspec.Struct, frozen=True):
     decided: tuple[bytes, ...]
     usable: tuple[tuple[int, int], ...]
     alarms: tuple[str, ...]
+    evidence: tuple[str, ...]
 
 
 class Execution:
@@ -80,6 +85,7 @@ class Execution:
         self.decided: list[bytes] = []
         self.usable: list[tuple[int, int]] = []
         self.alarms: list[str] = []
+        self._evidence: list[str] = []
         self.touched: dict[bytes, ContributorState] = {}
         self.touched_tasks: dict[int, None] = {}
         self._refused: list[tuple[bytes, str]] = []
@@ -107,6 +113,8 @@ class Execution:
             )
         )
         self._open_tasks()
+        for twins in delivery.twins:
+            convict(self, twins)
         for verdict in delivery.verdicts:
             execute_verdict(self, verdict)
         for block in blocks:
@@ -123,6 +131,8 @@ class Execution:
 
     def append(self, entry: entries.Entry) -> int:
         """Append an entry and return its index."""
+        if isinstance(entry, entries.EvidenceEntry):
+            self._evidence.append(entry.kind)
         self.leaves.append(entries.encode(entry))
         return self.first_entry + len(self.leaves) - 1
 
@@ -189,4 +199,5 @@ class Execution:
             decided=tuple(self.decided),
             usable=tuple(self.usable),
             alarms=tuple(self.alarms),
+            evidence=tuple(self._evidence),
         )

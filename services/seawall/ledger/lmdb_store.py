@@ -18,7 +18,7 @@ import lmdb
 from seawall.errors import LocalError, OperationalError
 from seawall.ledger.store import Batch, Staged, Table, Usage
 
-FORMAT: Final = b"seawall-ledger/2"
+FORMAT: Final = b"seawall-ledger/3"
 """Name and version of what the file holds."""
 
 _FORMAT_KEY: Final = b"format"

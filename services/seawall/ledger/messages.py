@@ -5,11 +5,12 @@ from typing import Final
 
 from seawall.api.v1 import ledger_pb2 as pb
 from seawall.api.v1 import types_pb2
-from seawall.codec import RECORD_BYTES, decode_block, decode_records
+from seawall.codec import RECORD_BYTES, check_twins, decode_block, decode_records
 from seawall.codec.records import check_records, record_count
 from seawall.crypto.hashing import DIGEST_BYTES
+from seawall.crypto.signing import SIGNATURE_BYTES
 from seawall.domain.block import Batch, Ref
-from seawall.domain.commit import CertifiedCheckpoint, Cosignature, Judgement, Verdict
+from seawall.domain.commit import CertifiedCheckpoint, Cosignature, Judgement, Twins, Verdict
 from seawall.errors import PeerError
 from seawall.ledger.execution import Delivery
 from seawall.ledger.judging import Claim
@@ -55,8 +56,9 @@ def delivery_of(commit: types_pb2.Commit) -> Delivery:
     """Return a commit with its blocks decoded; their signatures were checked by consensus.
 
     Raises:
-        PeerError: VERDICT_DIGEST, VERDICT_BATCH, VERDICT_JUDGEMENT, VERDICT_POSITIONS; RECORD_*,
-            and what `seawall.codec.decode_block` raises.
+        PeerError: VERDICT_DIGEST, VERDICT_BATCH, VERDICT_JUDGEMENT, VERDICT_POSITIONS;
+            TWINS_SIGNATURE, TWINS_SLOT, RPC_DIGEST; RECORD_*, and what
+            `seawall.codec.decode_block` raises.
 
     """
     leader = commit.leader
@@ -72,7 +74,20 @@ def delivery_of(commit: types_pb2.Commit) -> Delivery:
         blocks=tuple([decode_block(raw).block for raw in commit.blocks]),
         verdicts=tuple([_verdict(verdict, batches) for verdict in commit.verdicts]),
         finality_digest=commit.finality_digest,
+        twins=tuple([_twins(pair) for pair in commit.twins]),
     )
+
+
+def _twins(pair: types_pb2.Twins) -> Twins:
+    """Return two blocks of one slot; consensus has checked the signatures."""
+    if {len(pair.first_signature), len(pair.second_signature)} != {SIGNATURE_BYTES}:
+        hint = f"a signature has {SIGNATURE_BYTES} bytes"
+        raise PeerError("TWINS_SIGNATURE", hint, field="twins")
+    first, second = [
+        Ref(ref.round, ref.author, digest_of(ref.digest, "twins"))
+        for ref in (pair.first, pair.second)
+    ]
+    return check_twins(Twins(first, pair.first_signature, second, pair.second_signature))
 
 
 def _judged(batch: types_pb2.JudgedBatch) -> Batch:

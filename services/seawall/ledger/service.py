@@ -122,6 +122,9 @@ class _Watch:
             self._metrics.height.set(executed[-1].index)
             self._metrics.append_duration.observe(execute_us / len(executed) / _US_PER_SECOND)
             self._metrics.size_bytes.set(self._store.usage().used_bytes)
+        for one in executed:
+            for kind in one.evidence:
+                self._metrics.evidence.labels(kind=kind).inc()
 
     def alarm(self, code: str) -> None:
         """Say loudly what must never happen."""

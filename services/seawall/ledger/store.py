@@ -29,6 +29,7 @@ class Table(IntEnum):
     PENDING = 12
     PLACES = 13
     REJECTIONS = 14
+    CONVICTIONS = 15
 
 
 class Batch:

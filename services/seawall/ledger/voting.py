@@ -165,6 +165,7 @@ def _report(
             kind=kind,
             number=tally.version,
             second=second.hex(),
+            signatures=(),
             subject=subject,
             task=task.spec.name,
         )

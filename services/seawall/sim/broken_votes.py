@@ -201,7 +201,7 @@ def _with(
     return change
 
 
-def _many_rounds(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
+def many_rounds(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     """Make rounds short and garbage early, so that bases are written before a crash."""
     plan, parts = _with(gc_depth=0)(plan, parts)
     parameters = replace(plan.parameters, round_delay_ms_min=5)
@@ -236,7 +236,7 @@ FAST_PATH_MUTANTS: Final[Mapping[str, Mutant]] = {
         profile="crash",
         caught_by=("I10", "LOCK"),
         seeds_max=40,
-        change=_many_rounds,
+        change=many_rounds,
         replacements=((recovery_module, "fast_path_record", empty_state),),
     ),
     "shut_key_accepted": Mutant(

@@ -11,6 +11,7 @@ from seawall.sim.checkers import (
     OwnChain,
 )
 from seawall.sim.checking import Checker
+from seawall.sim.convictions import TwinsNamed
 from seawall.sim.fair_coin import FairCoin
 from seawall.sim.finality import AllJudged, EqualVerdicts, FinalIsKept, OneDigest, OneLock
 from seawall.sim.judge import Judge
@@ -30,6 +31,7 @@ def all_checkers() -> tuple[Checker, ...]:
         FairCoin(),
         CommonPrefix(),
         DirectVerdicts(),
+        TwinsNamed(),
         OneLock(judge),
         OneDigest(judge),
         FinalIsKept(judge),

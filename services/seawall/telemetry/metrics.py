@@ -164,6 +164,12 @@ class LedgerMetrics:
             registry=registry,
             buckets=FAST,
         )
+        self.evidence = Counter(
+            "seawall_ledger_evidence",
+            "Evidence written since the start: equivocation, twins, vote, fork.",
+            ("kind",),
+            registry=registry,
+        )
         self.corrupt_records = Counter(
             "seawall_ledger_corrupt_records",
             "Stored records whose bytes do not match their digest.",

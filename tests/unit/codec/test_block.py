@@ -1,5 +1,7 @@
 """The codec accepts exactly what it writes, and every byte counts."""
 
+from functools import partial
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -156,16 +158,19 @@ def test_a_batch_of_another_site_has_no_encoding() -> None:
         encode_block(block)
 
 
-def test_the_author_signs_origin_epoch_and_digest() -> None:
+def test_the_author_signs_origin_epoch_and_reference() -> None:
     signed = sign_block(EMPTY, ORIGIN, KEY)
     decoded = decode_block(signed.raw)
     assert decoded == seal_block(EMPTY, ORIGIN, KEY)
     assert signed.ref == decoded.ref
+    other = partial(msgspec.structs.replace, signed.ref)
     checks = [
-        (block_signing_message(ORIGIN, 0, signed.ref.digest), True),
-        (block_signing_message(ORIGIN, 1, signed.ref.digest), False),
-        (block_signing_message("seawall/other", 0, signed.ref.digest), False),
-        (block_signing_message(ORIGIN, 0, bytes(32)), False),
+        (block_signing_message(ORIGIN, 0, signed.ref), True),
+        (block_signing_message(ORIGIN, 1, signed.ref), False),
+        (block_signing_message("seawall/other", 0, signed.ref), False),
+        (block_signing_message(ORIGIN, 0, other(round=signed.ref.round + 1)), False),
+        (block_signing_message(ORIGIN, 0, other(author=signed.ref.author + 1)), False),
+        (block_signing_message(ORIGIN, 0, other(digest=bytes(32))), False),
     ]
     for message, expected in checks:
         assert verify(KEY.public, message, decoded.signature) is expected

@@ -12,7 +12,7 @@ from seawall.codec import (
     sign_block,
     summarise,
 )
-from seawall.codec.commit import decode_refs, encode_refs
+from seawall.codec.refs import decode_refs, encode_refs
 from seawall.crypto.signing import SigningKey
 from seawall.domain.block import Block, BlockFlags, CoinShares, Ref
 from seawall.domain.commit import Commit, CommitSummary

@@ -2,6 +2,7 @@
 
 from seawall.codec import attestation_message, batch_root, block_signing_message, genesis_ref
 from seawall.crypto.hashing import tagged
+from seawall.domain.block import Ref
 
 ORIGIN = "seawall/0123456789abcdef"
 
@@ -22,8 +23,10 @@ def test_an_attestation_binds_every_field() -> None:
 
 def test_messages_are_the_documented_bytes() -> None:
     eight = (0).to_bytes(8, "big")
-    assert block_signing_message(ORIGIN, 0, b"d") == tagged(
-        b"seawall/block-signature/v1", ORIGIN.encode(), eight, b"d"
+    ref = Ref(7, 2, b"d" * 32)
+    reference = (7).to_bytes(8, "big") + (2).to_bytes(2, "big") + b"d" * 32
+    assert block_signing_message(ORIGIN, 0, ref) == tagged(
+        b"seawall/block-signature/v2", ORIGIN.encode(), eight, reference
     )
     assert batch_root(b"records") == tagged(b"seawall/batch-root/v1", b"records")
 

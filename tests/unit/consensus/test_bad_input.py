@@ -42,7 +42,7 @@ def state_of(site: Site) -> tuple[object, ...]:
     core = core_of(site.replica._engine)  # noqa: SLF001 - an onlooker
     assert core is not None
     records = (tuple(site.journal.durable), tuple(core.unwritten))
-    return (site.replica.status(), records, len(core.payloads), dict(core.evidence))
+    return (site.replica.status(), records, len(core.payloads), dict(core.equivocators.evidence))
 
 
 def inbound() -> Inbound:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from seawall.codec import encode_commit_summary, summarise
 from seawall.consensus.commits import CommitLog
 from seawall.consensus.dag.records import block_record
-from seawall.domain.commit import Commit
+from seawall.domain.commit import Commit, Twins
 from tests.unit.consensus.cluster import Cluster
 from tests.unit.consensus.judged import judged
 
@@ -48,6 +49,24 @@ def test_commits_come_back_whole_after_a_restart(tmp_path: Path, commits: list[C
 def test_verdicts_come_back_after_a_restart(tmp_path: Path, commits: list[Commit]) -> None:
     made = judged(commits)
     assert sum(len(commit.verdicts) for commit in made) == 3 * 8
+    log = open_log(tmp_path)
+    for commit in made:
+        log.append(commit)
+    log.close()
+    again = open_log(tmp_path)
+    assert [again.read(commit.index) for commit in made] == made
+
+
+@pytest.mark.parametrize("verdicts", [True, False])
+def test_twins_come_back_after_a_restart(
+    tmp_path: Path,
+    commits: list[Commit],
+    verdicts: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    ref = commits[0].blocks[0].ref
+    twins = Twins(ref, b"f" * 64, replace(ref, digest=bytes(32)), b"s" * 64)
+    bare = replace(commits[0], finality_digest=b"", verdicts=(), twins=(twins, twins))
+    made = [bare, *judged(commits)[1:3]] if verdicts else [bare]
     log = open_log(tmp_path)
     for commit in made:
         log.append(commit)

@@ -28,8 +28,10 @@ from seawall.consensus.messages import (
     encode_delivery,
 )
 from seawall.domain.block import Ref
+from seawall.domain.commit import Twins
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import PeerError
+from seawall.ledger.messages import delivery_of
 from tests.unit.consensus.cluster import Cluster, make_batch, make_committee
 from tests.unit.consensus.judged import judged
 
@@ -114,8 +116,17 @@ def test_the_own_ledger_gets_each_judged_batch_once(run: Cluster) -> None:
         assert (tuple(sent.positions), sent.rule) == (verdict.positions, verdict.rule)
         name = f"JUDGEMENT_{verdict.judgement.name}"
         assert sent.judgement == types_pb2.Judgement.Value(name)
-    plain = replace(commits[0], verdicts=(), finality_digest=b"")
+    plain = replace(commits[0], verdicts=(), finality_digest=b"", twins=())
     assert encode_delivery(plain) == encode_commit(commits[0])
+
+
+def test_the_own_ledger_gets_twins_as_they_are(run: Cluster) -> None:
+    ref = run.sites[0].commits[0].leader
+    twins = Twins(ref, b"f" * 64, replace(ref, digest=bytes(32)), b"s" * 64)
+    commit = replace(run.sites[0].commits[0], twins=(twins, twins))
+    message = types_pb2.Commit.FromString(encode_delivery(commit).SerializeToString())
+    assert delivery_of(message).twins == commit.twins
+    assert encode_commit(commit) == encode_commit(run.sites[0].commits[0])
 
 
 def test_large_messages_travel_in_fragments(run: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
-from seawall.codec import encode_records, record_count
+from seawall.codec import block_signing_message, encode_records, record_count
 from seawall.crypto.signing import SigningKey, key_id
 from seawall.domain.block import (
     Batch,
@@ -14,7 +14,7 @@ from seawall.domain.block import (
     UpdateKind,
     UpdateRecord,
 )
-from seawall.domain.commit import CertifiedCheckpoint, Cosignature, Judgement, Verdict
+from seawall.domain.commit import CertifiedCheckpoint, Cosignature, Judgement, Twins, Verdict
 from seawall.domain.cut import CutPolicy
 from seawall.domain.genesis import Contributor, Genesis, GenesisSite, RuleSpec, Task, TensorSpec
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
@@ -174,6 +174,15 @@ def verdict(judgement: Judgement, *records: UpdateRecord, rule: int = 1, site: i
     return Verdict(Ref(1, site, digest("block")), batch, 0, positions, judgement, rule)
 
 
+def twins_by(author: int, round_: int = 7, *, second: str = "b") -> Twins:
+    """Return two blocks of an author for one round, signed."""
+    origin = origin_of(make_genesis())
+    refs = [Ref(round_, author, digest(f"{name} {author}")) for name in ("a", second)]
+    signer = key(f"consensus {author}")
+    signatures = [signer.sign(block_signing_message(origin, 0, ref)) for ref in refs]
+    return Twins(refs[0], signatures[0], refs[1], signatures[1])
+
+
 def accepting(*blocks: Block) -> tuple[Verdict, ...]:
     """Return verdicts that accept everything in these blocks."""
     return tuple(
@@ -195,6 +204,7 @@ def delivery(
     *blocks: Block,
     clock_ms: int | None = None,
     verdicts: Sequence[Verdict] | None = None,
+    twins: Sequence[Twins] = (),
 ) -> Delivery:
     """Return commit `index`, one second of ledger time after the one before.
 
@@ -210,6 +220,7 @@ def delivery(
         blocks=blocks,
         verdicts=accepting(*blocks) if verdicts is None else tuple(verdicts),
         finality_digest=digest(f"finality {index}"),
+        twins=tuple(twins),
     )
 
 

@@ -72,7 +72,10 @@ class Points:
 
 
 def context_of(
-    genesis: Genesis, directory: Path, reach: Callable[[str], None] | None = None
+    genesis: Genesis,
+    directory: Path,
+    reach: Callable[[str], None] | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> Context:
     """Return what a process would give the role at site 0."""
     origin = origin_of(genesis)
@@ -86,7 +89,7 @@ def context_of(
         channels=NoChannels(),
         clock=StillClock(),
         entropy=bytes,
-        registry=CollectorRegistry(),
+        registry=registry or CollectorRegistry(),
         log=open_log("error", BytesIO()),
         crash_points=Points(reach),
         admission=AdmissionCache(Admission(genesis, origin)),
@@ -104,10 +107,13 @@ async def at_work(service: Service) -> None:
 
 @asynccontextmanager
 async def running(
-    genesis: Genesis, directory: Path, settings: LedgerSettings | None = None
+    genesis: Genesis,
+    directory: Path,
+    settings: LedgerSettings | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> "AsyncIterator[ledger_pb2_grpc.LedgerServiceAsyncStub]":
     """Run the role and yield a stub of it."""
-    service = build(context_of(genesis, directory), settings or LedgerSettings())
+    service = build(context_of(genesis, directory, registry=registry), settings or LedgerSettings())
     server = LocalServer()
     service.register(server)
     async with asyncio.TaskGroup() as group:
@@ -153,6 +159,17 @@ def commit_message(made: Delivery, origin: str) -> pb.AppendRequest:
             positions=verdict.positions,
             judgement=types_pb2.Judgement.ValueType(verdict.judgement),
             rule=verdict.rule,
+        )
+    for one in made.twins:
+        first, second = [
+            types_pb2.BlockRef(round=ref.round, author=ref.author, digest=ref.digest)
+            for ref in (one.first, one.second)
+        ]
+        commit.twins.add(
+            first=first,
+            first_signature=one.first_signature,
+            second=second,
+            second_signature=one.second_signature,
         )
     return pb.AppendRequest(commit=commit)
 

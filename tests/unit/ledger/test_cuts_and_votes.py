@@ -144,6 +144,7 @@ def test_a_site_votes_once() -> None:
         kind="vote",
         number=1,
         second=digest("x").hex(),
+        signatures=(),
         subject="site-0",
         task="digits",
     )

@@ -121,6 +121,7 @@ def test_two_updates_under_one_number_leave_evidence_once(together: bool) -> Non
             kind="equivocation",
             number=1,
             second=second.update_id.hex(),
+            signatures=(),
             subject=first.contributor.hex(),
             task="",
         )
@@ -266,6 +267,7 @@ def evidence(first: UpdateRecord, second: UpdateRecord, commit: int) -> entries.
         kind="equivocation",
         number=first.seq,
         second=second.update_id.hex(),
+        signatures=(),
         subject=first.contributor.hex(),
         task="",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from seawall.api.v1 import ledger_pb2 as pb
 from seawall.api.v1 import types_pb2
@@ -21,7 +22,15 @@ from seawall.ledger.config import LedgerSettings
 from seawall.ledger.lmdb_store import LmdbStore
 from seawall.ledger.log import Log
 from seawall.ledger.service import build
-from tests.unit.ledger.chain import block, certificate, delivery, digest, record, verdict
+from tests.unit.ledger.chain import (
+    block,
+    certificate,
+    delivery,
+    digest,
+    record,
+    twins_by,
+    verdict,
+)
 from tests.unit.ledger.site import (
     append_all,
     at_work,
@@ -153,6 +162,16 @@ async def test_a_range_of_entries_names_complete_commits_and_refusals(stub: Stub
         (record(2, 6000).update_id, 2),
     ]
     assert {one.refusal.code for one in page.refused} == {"VERDICT_OUTVOTED"}
+
+
+async def test_twins_are_evidence_that_is_counted(tmp_path: Path) -> None:
+    chain, registry = Chain(), CollectorRegistry()
+    chain.append(delivery(1, twins=[twins_by(2), twins_by(1)]))
+    chain.append(delivery(2, twins=[twins_by(2, 8)]))
+    async with running(GENESIS, tmp_path, registry=registry) as stub:
+        answers = await append_all(stub, chain.requests)
+    assert answers == [chain.answer(index) for index in range(3)]
+    assert registry.get_sample_value("seawall_ledger_evidence_total", {"kind": "twins"}) == 2.0
 
 
 async def test_a_follower_gets_entries_as_checkpoints_cover_them(stub: Stub) -> None:
@@ -350,8 +369,20 @@ def bad_verdicts() -> list[tuple[str, pb.AppendRequest]]:
     return [*made, ("VERDICT_JUDGEMENT", request)]
 
 
-@pytest.mark.parametrize(("code", "request_"), bad_verdicts())
-async def test_verdicts_that_no_finaliser_writes_are_refused(
+def bad_twins() -> list[tuple[str, pb.AppendRequest]]:
+    """Return commits with one thing wrong about their twins, and the code of each."""
+    made = [commit_message(delivery(1, twins=[twins_by(2)]), ORIGIN) for _ in range(4)]
+    pairs = [request.commit.twins[0] for request in made]
+    pairs[0].first_signature = b"short"
+    pairs[1].second.digest = b"short"
+    pairs[2].second.round += 1
+    pairs[3].first.digest = pairs[3].second.digest
+    codes = ("TWINS_SIGNATURE", "RPC_DIGEST", "TWINS_SLOT", "TWINS_SLOT")
+    return list(zip(codes, made, strict=True))
+
+
+@pytest.mark.parametrize(("code", "request_"), [*bad_verdicts(), *bad_twins()])
+async def test_verdicts_and_twins_that_no_commit_brings_are_refused(
     stub: Stub, code: str, request_: pb.AppendRequest
 ) -> None:
     invalid = grpc.StatusCode.INVALID_ARGUMENT

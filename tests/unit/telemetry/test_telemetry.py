@@ -51,6 +51,7 @@ NAMES = (
     "seawall_integrity_verification_duration_seconds",
     "seawall_ledger_append_duration_seconds",
     "seawall_ledger_corrupt_records",
+    "seawall_ledger_evidence",
     "seawall_ledger_fsync_duration_seconds",
     "seawall_ledger_height",
     "seawall_ledger_size_bytes",

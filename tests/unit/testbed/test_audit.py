@@ -1,15 +1,23 @@
 """The auditor's own rules and proofs give the same bytes as the package's."""
 
+import json
 from hashlib import sha256
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
+from nacl.exceptions import BadSignatureError
 
 from seawall.aggregation.rules import Contribution, RuleParameters, aggregate
 from seawall.crypto import merkle
 from seawall.domain.block import UpdateKind, UpdateRecord
+from seawall.domain.commit import Twins
 from seawall.formats import entry as entries
-from tests.unit.ledger.chain import record
+from seawall.formats import genesis as genesis_format
+from seawall.ledger.log import Log
+from seawall.ledger.store import Table
+from tests.unit.ledger.chain import append, delivery, make_genesis, origin_of, record, twins_by
+from tests.unit.ledger.memory_store import MemoryStore
 from tools import audit
 
 SIZE = 700
@@ -79,6 +87,36 @@ def audited(*leaves: bytes) -> audit.Audit:
 
 def leaf_of(update: UpdateRecord, *taint: str) -> bytes:
     return entries.encode_update(update, commit=1, task="digits", site=0, batch=1, taint=taint)
+
+
+def convicting(*some: Twins) -> audit.Audit:
+    """Return an audit of a ledger that got these twins."""
+    genesis = make_genesis()
+    log = Log(MemoryStore(), genesis, origin_of(genesis))
+    append(log, *[delivery(at, twins=[one]) for at, one in enumerate(some, 1)])
+    leaves = [value for _, value in log.store.scan(Table.ENTRIES, b"", 100)]
+    made = audited(*leaves)
+    made.origin = log.origin
+    made.sites = json.loads(genesis_format.encode(genesis))["spec"]["sites"]
+    return made
+
+
+def test_convictions_are_what_the_keys_of_genesis_say() -> None:
+    assert convicting().convictions() == "twins of nobody"
+    made = convicting(twins_by(2), twins_by(2, 8), twins_by(0))
+    assert made.convictions() == "twins of site-2, site-0"
+    twins = twins_by(2)
+    for false in (
+        replace(twins, second_signature=bytes(64)),
+        replace(twins, first_signature=twins.second_signature),
+        replace(twins, second=replace(twins.second, round=8), second_signature=bytes(64)),
+        twins_by(2, 8, second="a"),
+    ):
+        with pytest.raises((BadSignatureError, ValueError), match=r"Signature|two blocks"):
+            convicting(false).convictions()
+    made.log += made.log[-1:]
+    with pytest.raises(ValueError, match="once a validator"):
+        made.convictions()
 
 
 def test_what_a_rule_forbids_is_accepted_only_as_taint() -> None:

@@ -8,31 +8,32 @@ from msgspec import structs
 
 from seawall.codec import encode_commit_summary, summarise
 from seawall.consensus.dag.coin import CoinBook
-from seawall.consensus.dag.committer import Committer, Verdict
+from seawall.consensus.dag.committer import Committer
+from seawall.consensus.dag.committer import Verdict as SlotVerdict
 from seawall.consensus.dag.effects import Effects
+from seawall.consensus.dag.equivocators import Equivocators
 from seawall.consensus.dag.fast_path import FastPath
 from seawall.consensus.dag.instances import work_in
 from seawall.consensus.dag.leaders import LeaderSchedule
 from seawall.consensus.dag.linearizer import Linearizer
 from seawall.consensus.dag.payloads import Payloads
 from seawall.consensus.dag.pending import PendingBlocks
+from seawall.consensus.dag.recent import RecentCommits
 from seawall.consensus.dag.records import COMMIT, block_record
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.dag.threshold_clock import ThresholdClock
+from seawall.consensus.dag.twins import twins_in
 from seawall.consensus.dag.votes import CommitVotes, certificate_in
 from seawall.consensus.engine import Identity, Record
 from seawall.consensus.verification import updates_in
 from seawall.domain.block import Block, Ref, VerifiedBlock
-from seawall.domain.commit import Commit
+from seawall.domain.commit import Commit, Verdict
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 
 PENDING_MARGIN: Final = 64
 """Suspended blocks per author beyond the gc depth."""
-
-RECENT_COMMITS_MAX: Final = 4096
-RECENT_BYTES_MAX: Final = 64 << 20
 
 
 class Core:
@@ -65,11 +66,8 @@ class Core:
         self.unwritten: list[Record] = []
         self.heard_rounds = [0] * committee.size
         self.latest: list[VerifiedBlock | None] = [None] * committee.size
-        self.equivocators = 0
-        self.evidence: dict[int, tuple[VerifiedBlock, VerifiedBlock]] = {}
-        self.recent: dict[int, Commit] = {}
-        self._recent_bytes = 0
-        self._first_seen: dict[int, dict[int, Ref]] = {}
+        self.equivocators = Equivocators(self.effects, self.find)
+        self.recent = RecentCommits()
         self._open_payload: dict[Ref, Vertex] = {}
         self.last_payload_index = 0
         self.rooted_index = 0
@@ -99,13 +97,13 @@ class Core:
             return []
         author = ref.author
         wanted = self.pending.wants(ref)
-        if self.equivocators >> author & 1 and not (wanted or solicited):
+        if self.equivocators.mask >> author & 1 and not (wanted or solicited):
             return []
         missing = self._missing_parents(block.block)
         if not (wanted or self._is_near(ref)) and (missing or not solicited):
             return []
         self.hear(ref)
-        self.check_slot(block)
+        self.equivocators.check(block)
         if missing:
             return self.pending.add(block, missing)
         self._accept_all([block])
@@ -125,25 +123,6 @@ class Core:
         """Return the parents above the gc round that are not accepted."""
         gc_round, store = self.gc_round, self.store
         return [ref for ref in block.parents if ref not in store and ref.round > gc_round]
-
-    def check_slot(self, block: VerifiedBlock) -> None:
-        """Notice when an author signs a second block for a slot."""
-        ref = block.ref
-        first = self._first_seen.setdefault(ref.round, {}).setdefault(ref.author, ref)
-        if first == ref:
-            return
-        if not self.equivocators >> ref.author & 1:
-            self.equivocators |= 1 << ref.author
-            other = self.find(first)
-            assert other is not None, "the first block of a slot is kept as long as the slot"
-            self.evidence[ref.author] = (other, block)
-            self.effects.observe(
-                "equivocation",
-                round=ref.round,
-                author=ref.author,
-                first=first.digest.hex(),
-                second=ref.digest.hex(),
-            )
 
     def find(self, ref: Ref) -> VerifiedBlock | None:
         """Return an accepted or suspended block."""
@@ -207,7 +186,7 @@ class Core:
                     self._after_commit(self.linearizer.commit(verdict.leader))
             self._vote()
 
-    def _observe_verdict(self, verdict: Verdict) -> None:
+    def _observe_verdict(self, verdict: SlotVerdict) -> None:
         """Report what became of a slot."""
         leader = verdict.leader
         self.effects.observe(
@@ -248,7 +227,7 @@ class Core:
         for block in commit.blocks:
             if block.ref not in self.store:
                 self.pending.drop(block.ref)
-                self.check_slot(block)
+                self.equivocators.check(block)
                 self.accept(block)
                 self._accept_all(self.pending.resolve(block.ref))
         self.committer.jump_behind(commit.leader.round, commit.leader.author)
@@ -264,21 +243,40 @@ class Core:
         self._collect()
 
     def judge(self, commit: Commit) -> Commit:
-        """Return the commit with what the finaliser concludes from it."""
+        """Return the commit, just made, with all that follows from it and those before it."""
+        delivered = self._delivered(commit)
+        path = self.fast_path
+        verdicts = path.on_commit(delivered, commit.leader.round, commit.gc_round)
+        return structs.replace(
+            commit,
+            verdicts=verdicts,
+            finality_digest=path.finaliser.digest,
+            twins=twins_in(self.store, delivered),
+        )
+
+    def take_verdicts(
+        self, commit: Commit, verdicts: tuple[Verdict, ...], finality_digest: bytes
+    ) -> Commit:
+        """Return a commit of a base, just made again, with the verdicts that it had."""
+        self.fast_path.take_verdicts(verdicts)
+        return structs.replace(
+            commit,
+            verdicts=verdicts,
+            finality_digest=finality_digest,
+            twins=twins_in(self.store, self._delivered(commit)),
+        )
+
+    def _delivered(self, commit: Commit) -> list[Vertex]:
+        """Return the blocks of a commit just made, in their order."""
         found = [self.store.get(block.ref) for block in commit.blocks]
         delivered = [vertex for vertex in found if vertex is not None]
         assert len(delivered) == len(found), "what a commit delivers is held"
-        path = self.fast_path
-        verdicts = path.on_commit(delivered, commit.leader.round, commit.gc_round)
-        digest = path.finaliser.digest
-        return structs.replace(commit, verdicts=verdicts, finality_digest=digest)
+        return delivered
 
     def publish(self, commit: Commit) -> None:
         """Deliver a commit and keep it for a while."""
         self.effects.deliver.append(commit)
-        self.recent[commit.index] = commit
-        self._recent_bytes += _bytes_in(commit)
-        self._trim_recent()
+        self.recent.keep(commit, self.base_index)
         for block in commit.blocks:
             if self._open_payload.pop(block.ref, None) is not None:
                 self.last_payload_index = commit.index
@@ -287,16 +285,6 @@ class Core:
         if commit.verdicts:
             self.last_payload_index = commit.index
         self._certify(commit.index)
-
-    def _trim_recent(self) -> None:
-        """Keep recent commits within their bounds, oldest first out."""
-        while self.recent and (
-            len(self.recent) > RECENT_COMMITS_MAX or self._recent_bytes > RECENT_BYTES_MAX
-        ):
-            oldest = next(iter(self.recent))
-            if oldest >= self.base_index:
-                return
-            self._recent_bytes -= _bytes_in(self.recent.pop(oldest))
 
     def _collect(self) -> None:
         """Drop what the new gc round puts out of reach; prune below the certified commit."""
@@ -328,8 +316,7 @@ class Core:
             return
         self.pruned_round = round_
         self.store.prune(round_)
-        for old in [known for known in self._first_seen if known <= round_]:
-            del self._first_seen[old]
+        self.equivocators.prune(round_)
 
     def settle(self, vertex: Vertex) -> None:
         """Take a block as delivered by a commit before the first one known here."""
@@ -397,8 +384,3 @@ class Core:
     def _is_uncertified(self) -> bool:
         """Return whether our ledger has a commit that matters and that is not certified."""
         return self.votes.certified_index < self.last_payload_index <= self.rooted_index
-
-
-def _bytes_in(commit: Commit) -> int:
-    """Return the size of a commit's blocks."""
-    return sum([len(block.raw) for block in commit.blocks])

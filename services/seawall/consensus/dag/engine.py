@@ -134,7 +134,7 @@ class DagEngine:
 
     def evidence(self) -> dict[int, tuple[VerifiedBlock, VerifiedBlock]]:
         """Return, per author that signed two blocks for one slot, the first such pair."""
-        return dict(self._core.evidence)
+        return dict(self._core.equivocators.evidence)
 
     def _lose_peer(self, event: PeerDown) -> None:
         """Neither ask a peer nor wait for it until it is heard of again."""
@@ -288,7 +288,7 @@ class DagEngine:
         """Make an own block: written, with all it rests on, before it is sent."""
         core = self._core
         block = self._proposer.propose(now)
-        core.check_slot(block)
+        core.equivocators.check(block)
         core.accept(block)
         self._write()
         core.effects.send(ALL_PEERS, Blocks((block,)))

@@ -181,7 +181,7 @@ class Proposer:
         for author, heard in enumerate(core.heard_rounds):
             if heard >= oldest and core.store.highest_round_of(author) <= round_:
                 expected |= 1 << author
-        return expected & ~core.equivocators
+        return expected & ~core.equivocators.mask
 
     # --- the block ------------------------------------------------------------------------------
 

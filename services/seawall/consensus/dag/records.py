@@ -21,8 +21,8 @@ from seawall.codec import (
     encode_verdicts,
     summarise,
 )
-from seawall.codec.commit import decode_refs, encode_refs
 from seawall.codec.reading import Reader
+from seawall.codec.refs import decode_refs, encode_refs
 from seawall.consensus.dag.fast_path import FastPathState
 from seawall.consensus.engine import Record
 from seawall.domain.block import Ref, VerifiedBlock

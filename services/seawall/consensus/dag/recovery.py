@@ -99,7 +99,7 @@ def _restore_block(
     if block.ref in core.store or block.ref.round <= core.gc_round:
         return
     core.hear(block.ref)
-    core.check_slot(block)
+    core.equivocators.check(block)
     vertex = core.accept(block)
     if block.ref in settled:
         core.settle(vertex)
@@ -125,9 +125,7 @@ def _restore_judged(
     """Make a commit of a base again, with the verdicts that it had."""
     commit = _adopted(core, summary)
     if commit is not None:
-        core.fast_path.take_verdicts(verdicts)
-        judged = msgspec.structs.replace(commit, verdicts=verdicts, finality_digest=finality_digest)
-        core.publish(judged)
+        core.publish(core.take_verdicts(commit, verdicts, finality_digest))
         core.fast_path.collect(core.gc_round)
 
 

@@ -46,6 +46,7 @@ AUDITOR: Final = Path(seawall.__file__).resolve().parents[2] / "tools" / "audit.
 AUDITS: Final = (
     "four ledgers: entry by entry, Q cosigned",
     "every receipt: offline, and in every ledger",
+    "every conviction: two signatures of one round",
     "every version: recomputed from log and payloads",
 )
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bench.faults.judging import Findings, disagreements, forks, strange_heads
+from bench.faults.judging import Findings, convicted, disagreements, forks, strange_heads
 from seawall.crypto.merkle import leaf_hash, root_of
 
 
@@ -30,6 +30,19 @@ def test_commits_of_two_digests_are_named() -> None:
     other = (commit(1, "aa"), commit(2, "cc"), commit(3, "dd"))
     assert disagreements({"site-0": COMMON, "site-1": other}) == (2,)
     assert disagreements({"site-0": COMMON, "site-1": COMMON[:1]}) == ()
+
+
+def test_only_evidence_of_twins_convicts() -> None:
+    entries = [
+        json.dumps({"kind": kind, "spec": spec}, separators=(",", ":")).encode()
+        for kind, spec in (
+            ("evidence", {"kind": "twins", "subject": "site-3"}),
+            ("evidence", {"kind": "vote", "subject": "site-1"}),
+            ("note", {"kind": "twins", "subject": "site-2"}),
+        )
+    ]
+    assert convicted(entries) == ("site-3",)
+    assert convicted(COMMON) == ()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from seawall.consensus.dag import core as core_module
+from seawall.consensus.dag import recent as recent_module
 from seawall.consensus.dag.core import PENDING_MARGIN, Core
 from seawall.consensus.dag.leaders import PermutationLeaders
 from seawall.domain.block import CommitVote, Ref, RejectSet, VerifiedBlock
@@ -72,7 +72,7 @@ def test_a_second_block_in_a_slot_is_evidence_and_its_author_is_shunned() -> Non
     twin = twin_of(blocks[3])
     core.admit(twin)
     assert twin.ref in core.store
-    assert core.evidence == {3: (blocks[3], twin)}
+    assert core.equivocators.evidence == {3: (blocks[3], twin)}
     assert names(core).count("equivocation") == 1
     # Unsolicited blocks of an equivocator are not even suspended ...
     third = draw_block(1, 3, blocks[3].block.parents, time_ms=5)
@@ -267,7 +267,7 @@ def test_commits_with_a_twin_of_a_suspended_block_are_taken_over() -> None:
     assert core.adopt(commits, voters) == ""
     assert core.effects.deliver[-1].digest == commits[-1].digest
     assert twin.ref in core.store
-    pair = core.evidence[leader.author]
+    pair = core.equivocators.evidence[leader.author]
     assert {block.ref for block in pair} == {twin.ref, leader}
 
 
@@ -328,7 +328,7 @@ def test_a_vote_on_half_a_round_waits() -> None:
 def test_recent_commits_are_bounded_but_kept_until_certified(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(core_module, "RECENT_COMMITS_MAX", 4)
+    monkeypatch.setattr(recent_module, "RECENT_COMMITS_MAX", 4)
     core = new_core()
     blocks = full_rounds(COMMITTEE, 8)
     admit_all(core, blocks)

@@ -173,7 +173,7 @@ def test_equivocators_are_not_waited_for() -> None:
     setting.core.payloads.submit_transaction(b"{}")
     waiting = setting.proposer.due_at(32 * MS)
     assert waiting == (31 + 250) * MS
-    setting.core.equivocators |= 1 << late
+    setting.core.equivocators.mask |= 1 << late
     assert setting.proposer.due_at(32 * MS) == 50 * MS
 
 
