@@ -1,9 +1,9 @@
 """Delivered commits with their blocks, on disk: for a ledger or a peer that is behind.
 
 The frame of commit i has sequence i: summary, blocks, what the finaliser says with it and then the
-twins among its blocks, if there is either; each piece after its length in 4 bytes. Nothing here is
-the only copy of anything: what a crash tears off is delivered again by the replica, so frames are
-synced late, and before the journal drops what they came from.
+twins among its blocks, if there is either; each piece after its length in 4 bytes. What a crash
+tears off is delivered again by the replica, so frames are synced late: before the journal begins a
+base, from which on the commits up to it, which a ledger may not have written yet, are here only.
 """
 
 from array import array

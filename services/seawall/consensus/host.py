@@ -74,7 +74,7 @@ class ConsensusHost:
         self.journal = FileJournal(
             context.data_dir / "journal",
             context.crash_points,
-            before_drop=self.commits.sync,
+            before_base=self.commits.sync,
             synced=metrics.phase("persist").observe,
             segment_size_bytes_max=settings.segment_bytes_max,
         )

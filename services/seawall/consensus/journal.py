@@ -1,8 +1,9 @@
 """The replica's journal on disk: every batch of events is one frame, made durable by one sync.
 
 A record inside a frame: kind (1), length (4), data. When a base is complete and durable, the
-segments before its beginning are deleted; `before_drop` is called first, for whoever else keeps
-something that the journal must not lose before.
+segments before its beginning are deleted. From a complete base on a restart looks at nothing
+before it, deleted or not, so `before_base` is called before one is begun: whatever is to take the
+place of older records has to be durable first.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class FileJournal:
         directory: Path,
         crash_points: CrashPoints,
         *,
-        before_drop: Callable[[], None] = lambda: None,
+        before_base: Callable[[], None] = lambda: None,
         synced: Callable[[float], None] = lambda _seconds: None,
         segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
     ) -> None:
@@ -43,7 +44,7 @@ class FileJournal:
         """
         self._log = SegmentedLog(directory, segment_size_bytes_max=segment_size_bytes_max)
         self._crash_points = crash_points
-        self._before_drop = before_drop
+        self._before_base = before_base
         self._synced = synced
         self._base_segment: int | None = None
         self._base_complete = False
@@ -57,6 +58,7 @@ class FileJournal:
         self._crash_points.reach("journal.before_append")
         kinds = [record.kind for record in records]
         if BASE_BEGIN in kinds:
+            self._before_base()
             # A segment of its own, so that everything before it can go.
             self._base_segment = self._log.roll()
             self._base_complete = False
@@ -72,7 +74,6 @@ class FileJournal:
         self._synced((perf_counter_ns() - began_ns) / 1e9)
         self.syncs += 1
         if self._base_complete and self._base_segment is not None:
-            self._before_drop()
             self._log.drop_before(self._base_segment)
             self._base_segment = None
             self._base_complete = False

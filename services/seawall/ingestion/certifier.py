@@ -21,6 +21,7 @@ from seawall.telemetry.logs import Log
 
 LATER_TRIES_MAX = 3
 LATER_PAUSE_SECONDS = 0.1
+STALE_PIN = "BATCH_PIN"
 GAIN_MEAN = 0.125
 GAIN_DEVIATION = 0.25
 DEVIATIONS = 4
@@ -200,7 +201,14 @@ class _Round:
                 self._line.append(site)
             return
         if word.refused:
-            self._refused[site] = word.refused
+            # A pin too far back is this site's lag and no update's fault: another batch pins anew.
+            of_updates = {
+                position: refusal
+                for position, refusal in word.refused.items()
+                if refusal.code != STALE_PIN
+            }
+            if of_updates:
+                self._refused[site] = of_updates
             codes = sorted({refusal.code for refusal in word.refused.values()})
             certifier.log.warning(
                 "attester_refused", peer=site, batch=self._batch.number, codes=codes

@@ -46,7 +46,7 @@ class IngestionSettings(Settings):
 
     """
 
-    flush_ms: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    flush_ms: Annotated[float, Field(ge=0, le=1000)] = 1.0
     flush_apart_ms: Annotated[float, Field(ge=0, le=1000)] = 30.0
     flush_busy_ms: Annotated[float, Field(ge=0, le=1000)] = 50.0
     flush_bytes: Count = 512 << 10

@@ -37,10 +37,10 @@ WRITE_UPDATES_MIN: Final = 1024
 
 UNWRITTEN_COMMITS_MAX: Final = 256
 UNWRITTEN_UPDATES_MAX: Final = 4096
-"""With more than this executed and not durable, commits wait for the disk."""
+"""With as much executed and not durable, at most a turn more, commits wait for the disk."""
 
 LINGER_SECONDS: Final = 0.1
-"""Nothing that was executed waits longer for its write to begin."""
+"""Nothing that was executed waits longer for a write, but for one that is under way."""
 
 
 class Watch(Protocol):
@@ -81,7 +81,7 @@ class Appender:
         self._reach = reach
         self._elapsed_us = elapsed_us
         self._queue: asyncio.Queue[_Item] = asyncio.Queue(QUEUE_ITEMS_MAX)
-        self._failed: SeawallError | None = None
+        self._failed: OperationalError | None = None
         self._certificate: CertifiedCheckpoint | None = None
         self._taken = 0
         self._durable = 0
@@ -111,10 +111,15 @@ class Appender:
             OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure.
 
         """
-        if self._failed is not None:
-            raise self._failed
+        self._check()
         answer: asyncio.Future[Position | None] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Item(content, answer))
+        try:
+            self._check()
+        except OperationalError as error:  # while this waited for room, as others may behind it
+            answer.cancel()
+            self._refuse_queued(error)
+            raise
         return answer
 
     async def flush(self) -> None:
@@ -126,10 +131,15 @@ class Appender:
         """
         taken = self._taken
         while self._durable < taken:
-            if self._failed is not None:
-                raise self._failed
-            self._due.set()
+            self._check()
+            if self._changed.is_set():
+                self._due.set()
             await self._written.wait()
+
+    def _check(self) -> None:
+        """Raise what has stopped this appender, if anything has."""
+        if self._failed is not None:
+            raise self._failed
 
     async def run(self) -> None:
         """Execute and write what is queued until cancelled.
@@ -154,13 +164,12 @@ class Appender:
     async def _execute_all(self) -> None:
         """Take what is queued, turn by turn."""
         while True:
-            item = await self._queue.get()
             while (
                 self._unwritten_commits >= UNWRITTEN_COMMITS_MAX
                 or self._unwritten_updates >= UNWRITTEN_UPDATES_MAX
             ):
                 await self._written.wait()
-            self._execute_turn(item)
+            self._execute_turn(await self._queue.get())
             # Whoever waits for an answer comes before the next turn.
             await asyncio.sleep(0)
 
@@ -258,8 +267,9 @@ class Appender:
         """Make what was executed durable, with the newest certificate, and wake who waits."""
         log, taken = self._log, self._taken
         certificate, execute_us = self._certificate, self._execute_us
+        commits, updates = self._unwritten_commits, self._unwritten_updates
         self._certificate = None
-        self._unwritten_commits = self._unwritten_updates = self._execute_us = 0
+        self._execute_us = 0
         staged = log.stage(certificate)
         staged_us = self._elapsed_us()
         self._reach("ledger.before_sync")
@@ -270,6 +280,8 @@ class Appender:
             self._reach("ledger.after_certificate")
         self._watch.appended(staged.executed, execute_us, self._elapsed_us() - staged_us)
         self._durable = taken
+        self._unwritten_commits -= commits
+        self._unwritten_updates -= updates
         self._written.fire()
         if certificate is not None:
             self._landmarks.cover(certificate.index)
@@ -283,9 +295,13 @@ class Appender:
             if isinstance(error, OperationalError)
             else OperationalError("LEDGER_STOPPED", hint)
         )
-        while not self._queue.empty():
-            _refuse(self._queue.get_nowait(), self._failed)
+        self._refuse_queued(self._failed)
         self._written.fire()
+
+    def _refuse_queued(self, error: OperationalError) -> None:
+        """Answer everything in the queue with an error."""
+        while not self._queue.empty():
+            _refuse(self._queue.get_nowait(), error)
 
 
 def _updates_of(item: _Item) -> int:

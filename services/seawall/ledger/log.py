@@ -194,7 +194,9 @@ class Log:
             self.committee.stake_of(authors) < self.committee.quorum
         ):
             raise PeerError("LOG_QUORUM", "send votes of stake Q", field="cosignatures")
-        return certificate.index > self.certified_index
+        staged = None if self._staged is None else self._staged.certificate
+        newest = self.certified_index if staged is None else staged.index
+        return certificate.index > newest
 
     def _heads(self) -> tuple[int, ...]:
         """Return the highest usable version of each task."""

@@ -86,7 +86,7 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
         if height > self._log.tip.index:
             return pb.JudgeResponse(height=self._log.head.index, later=True)
         try:
-            if height > self._log.head.index:
+            if height > self._log.head.index or self._is_ahead_of_disk(request):
                 await self._appender.flush()
             refused = Judge(self._log, height).refuse(claims_of(request))
         except SeawallError as error:
@@ -276,6 +276,11 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
             updates=row.updates,
             versions=self._log.versions,
         )
+
+    def _is_ahead_of_disk(self, request: pb.JudgeRequest) -> bool:
+        """Tell whether a claim names a checkpoint that may be of what is not written yet."""
+        durable, executed = self._log.head.row.tree_size, self._log.tip.row.tree_size
+        return any(durable < one.checkpoint_size <= executed for one in request.items)
 
     def _running(self) -> asyncio.TaskGroup:
         """Return the group in which streams do their work."""

@@ -53,6 +53,10 @@ def refuse(*positions: int) -> Answer:
     return lambda _batch, _site: Word(refused=refused)
 
 
+def stale(_batch: Batch, _site: int) -> Word:
+    return Word(refused=dict.fromkeys(range(3), PeerError("BATCH_PIN", "pin commit 9 or later")))
+
+
 def fail(_batch: Batch, _site: int) -> Word:
     raise OperationalError("RPC_UNAVAILABLE", "down")
 
@@ -129,7 +133,7 @@ async def test_a_spare_site_may_be_asked_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [fail, refuse(0), lambda _b, _s: Word(signature=bytes(64)), None]
+    "answer", [fail, stale, refuse(0), lambda _b, _s: Word(signature=bytes(64)), None]
 )
 async def test_one_site_alone_stops_nothing_and_costs_no_update(answer: Answer | None) -> None:
     for bad in (0, 2, 3):
@@ -175,8 +179,9 @@ async def test_when_nobody_else_is_left_one_refusal_counts() -> None:
     assert list(outcome.refused) == [2]
 
 
-async def test_silence_is_no_refusal() -> None:
-    certifier, _ = certifier_of({0: fail, 2: fail, 3: fail})
+@pytest.mark.parametrize("answer", [fail, stale])
+async def test_silence_and_a_pin_too_far_back_refuse_no_update(answer: Answer) -> None:
+    certifier, _ = certifier_of({0: answer, 2: answer, 3: answer})
     assert isinstance(await certifier.certify(batch_of()), Silent)
 
 

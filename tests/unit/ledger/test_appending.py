@@ -226,6 +226,47 @@ async def test_a_failed_write_ends_everything(monkeypatch: pytest.MonkeyPatch) -
     assert bench.log.head.index == 0
 
 
+async def test_an_older_certificate_never_follows_a_newer_one() -> None:
+    bench = Bench()
+    async with bench.at_work() as appender:
+        for seq in (1, 2):
+            await appender.append(bench.commit(seq))
+        older, newer = (
+            certificate(index, bench.model.row(index) or bench.model.head.row, ORIGIN)
+            for index in (1, 2)
+        )
+        bench.store.gate.clear()
+        await appender.append(newer)
+        flushed = asyncio.ensure_future(appender.flush())
+        await turns()
+        # It is at the disk now; consensus, started anew, says again what it had said before.
+        await appender.append(older)
+        bench.store.gate.set()
+        await flushed
+        await appender.append(bench.commit())
+        await appender.flush()
+        assert bench.log.certified_index == 2
+
+
+async def test_who_waits_for_room_hears_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appending, "UNWRITTEN_COMMITS_MAX", 2)
+    monkeypatch.setattr(appending, "TURN_ITEMS_MAX", 1)
+    monkeypatch.setattr(appending, "QUEUE_ITEMS_MAX", 2)
+    monkeypatch.setattr(appending, "LINGER_SECONDS", 0.0)
+    bench = Bench()
+    bench.store.gate.clear()
+    bench.store.fault = OperationalError("STORE_WRITE", "the disk refused")
+    running = asyncio.ensure_future(bench.appender.run())
+    waiting = [asyncio.ensure_future(bench.appender.append(bench.commit())) for _ in range(8)]
+    await turns()
+    assert not all(one.done() for one in waiting)
+    bench.store.gate.set()
+    with pytest.raises(OperationalError, match="STORE_WRITE"):
+        await running
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(outcomes[-1], OperationalError)
+
+
 async def test_a_quorum_for_another_tree_stops_the_ledger() -> None:
     bench = Bench()
     running = asyncio.ensure_future(bench.appender.run())

@@ -17,6 +17,7 @@ from seawall.crypto.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, ver
 from seawall.domain.block import UpdateRecord
 from seawall.domain.commit import Judgement
 from seawall.errors import OperationalError, PeerError
+from seawall.ledger import appending
 from seawall.ledger.config import LedgerSettings
 from seawall.ledger.lmdb_store import LmdbStore
 from seawall.ledger.log import Log
@@ -274,6 +275,37 @@ async def test_judging(stub: Stub) -> None:
     assert await code_of(stub.Judge(short)) == ("RECORD_SIZE", invalid)
     many = pb.JudgeRequest(items=[item(RECORDS[0])] * 1025)
     assert await code_of(stub.Judge(many)) == ("BATCH_SIZE", invalid)
+
+
+async def test_a_claim_may_name_a_checkpoint_that_is_not_written_yet(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "LINGER_SECONDS", 3600.0)
+    chain = three_commits()
+    sent: asyncio.Queue[pb.AppendRequest | None] = asyncio.Queue()
+
+    async def requests() -> AsyncIterator[pb.AppendRequest]:
+        while (one := await sent.get()) is not None:
+            yield one
+
+    call = stub.Append(requests())
+    await call.read()
+    for request in chain.requests[:2]:
+        await sent.put(request)
+        await call.read()
+    _, size, root = chain.answer(2)
+    seen = pb.JudgeItem(
+        record=encode_records([record(1, 2)]),
+        base_digest=digest("base digits"),
+        checkpoint_size=size,
+        checkpoint_root=root,
+    )
+    assert (await stub.LedgerStatus(pb.LedgerStatusRequest())).height == 0
+    assert len((await stub.Judge(pb.JudgeRequest(items=[seen]))).refused) == 0
+    assert (await stub.LedgerStatus(pb.LedgerStatusRequest())).height == 2
+    assert (await stub.Judge(pb.JudgeRequest(pinned_height=2, items=[seen]))).height == 2
+    await sent.put(None)
+    await drain(call)
 
 
 async def append_until_stopped(

@@ -13,6 +13,7 @@ from seawall.consensus.dag.committer import Verdict as SlotVerdict
 from seawall.consensus.dag.effects import Effects
 from seawall.consensus.dag.equivocators import Equivocators
 from seawall.consensus.dag.fast_path import FastPath
+from seawall.consensus.dag.instances import work_in
 from seawall.consensus.dag.leaders import LeaderSchedule
 from seawall.consensus.dag.linearizer import Linearizer
 from seawall.consensus.dag.payloads import Payloads
@@ -74,7 +75,7 @@ class Core:
         self._rooted: deque[tuple[Commit, int, bytes]] = deque()
         self.clock_moved = False
         self.pruned_round = 0
-        self.updates_accepted = 0
+        self.work_accepted = 0
 
     # --- coming in ------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class Core:
     def accept(self, block: VerifiedBlock) -> Vertex:
         """Add a block whose parents above the gc round are there."""
         vertex = self.store.add(block)
-        self.updates_accepted += len(vertex.instances)
+        self.work_accepted += work_in(block.block.batches)
         if self.clock.on_accept(vertex.round, vertex.author_bit):
             self.clock_moved = True
         self.committer.on_accept(vertex)

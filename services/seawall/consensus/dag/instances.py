@@ -22,7 +22,11 @@ Votes: TypeAlias = Sequence[tuple[int, int]]
 """Votes on one block, or certificates of it: author bit, mask of the instances left out."""
 
 _RECORD: Final = Struct(">32s32s35xQ4xQ12x")
-assert _RECORD.size == RECORD_BYTES, "the layout of `seawall.codec.records`"
+_SIZE: Final = Struct(">119xQ4x")
+assert _RECORD.size == _SIZE.size == RECORD_BYTES, "the layout of `seawall.codec.records`"
+
+WORK_PAYLOAD_BYTES: Final = 32 << 10
+"""So much payload is about as much work for the sites as one more update."""
 
 
 def instances_in(batches: Sequence[Batch]) -> tuple[Instance, ...]:
@@ -30,6 +34,16 @@ def instances_in(batches: Sequence[Batch]) -> tuple[Instance, ...]:
     if not batches:
         return ()
     return tuple([one for batch in batches for one in _RECORD.iter_unpack(batch.records_bytes)])
+
+
+def work_in(batches: Sequence[Batch]) -> int:
+    """Return how much work a block's batches are, in updates without payload."""
+    work = 0
+    for batch in batches:
+        data = batch.records_bytes
+        work += record_count(data)
+        work += sum([size for (size,) in _SIZE.iter_unpack(data)]) // WORK_PAYLOAD_BYTES
+    return work
 
 
 def places(mask: int) -> Iterator[int]:

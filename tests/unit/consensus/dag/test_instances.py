@@ -3,9 +3,18 @@
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from seawall.codec import encode_records
-from seawall.consensus.dag.instances import by_batch, denied, granted, mask_of, places
+from seawall.consensus.dag.instances import (
+    WORK_PAYLOAD_BYTES,
+    by_batch,
+    denied,
+    granted,
+    mask_of,
+    places,
+    work_in,
+)
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.domain.block import Batch
 from tests.unit.consensus.cluster import make_committee, make_record
@@ -46,3 +55,18 @@ def test_masks_are_split_by_batch() -> None:
     ]
     found = [(batch.number, first, at) for batch, first, at in by_batch(batches, 0b101010)]
     assert found == [(0, 0, (1,)), (2, 3, (0, 2))]
+
+
+def batch_of(*sizes_bytes: int) -> Batch:
+    records = [
+        replace(make_record(at), payload_size_bytes=one) for at, one in enumerate(sizes_bytes)
+    ]
+    return Batch(0, 1, 0, encode_records(records), ())
+
+
+def test_work_counts_updates_and_their_payload() -> None:
+    large = 3 * WORK_PAYLOAD_BYTES - 300
+    assert work_in(()) == 0
+    assert work_in([batch_of(100, 100, 100)]) == 3
+    assert work_in([batch_of(100, 100, 100, large)]) == 4 + 3
+    assert work_in([batch_of(100, 100, 100), batch_of(large)]) == 4 + 2
