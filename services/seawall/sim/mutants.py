@@ -36,6 +36,7 @@ from seawall.sim.broken_coin import (
     combine_shifted,
     verify_nothing,
 )
+from seawall.sim.broken_tallies import TALLY_MUTANTS
 from seawall.sim.broken_votes import FAST_PATH_MUTANTS
 from seawall.sim.byzantine import forger
 from seawall.sim.coin import CoinKind
@@ -331,6 +332,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         change=_trust_everybody,
     ),
     **FAST_PATH_MUTANTS,
+    **TALLY_MUTANTS,
     "never_fetches": Mutant(
         summary="missing blocks are not asked for",
         profile="twins",
