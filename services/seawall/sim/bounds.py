@@ -3,7 +3,6 @@
 Numbers are those of docs/protocol.md, section 9.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from seawall.consensus.dag.core import PENDING_MARGIN, Core
@@ -14,8 +13,8 @@ from seawall.sim.checking import Checker
 from seawall.sim.finality import FastPathChecker
 from seawall.sim.judge import Judge, judged_in
 from seawall.sim.network import SECOND_US, FixedDelay, LogNormalDelay, Loss, ZoneDelay
+from seawall.sim.onlooker import ballot_rounds, core_of, held_rounds, suspended
 from seawall.sim.plan import Crash
-from seawall.sim.recovery import core_of, suspended
 
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
@@ -172,13 +171,3 @@ def is_fair(world: "World") -> bool:
         and len(running) == len(world.seats)
         and all(network.is_up(a, b) for a in range(len(running)) for b in network.peers[a])
     )
-
-
-def held_rounds(core: Core) -> Iterable[int]:
-    """Return the rounds of which a replica holds blocks."""
-    return core.store._rounds  # noqa: SLF001  # an onlooker
-
-
-def ballot_rounds(core: Core) -> Iterable[int]:
-    """Return the rounds of which a replica holds votes on blocks with updates."""
-    return core.fast_path._ballots._rounds  # noqa: SLF001  # an onlooker

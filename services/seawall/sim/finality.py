@@ -11,7 +11,7 @@ from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.commit import Commit, Judgement
 from seawall.sim.checking import Checker
 from seawall.sim.judge import Judge, Judged, judged_in
-from seawall.sim.recovery import core_of
+from seawall.sim.onlooker import core_of
 from seawall.sim.union_votes import Key, Place, updates_of
 
 if TYPE_CHECKING:
