@@ -118,11 +118,12 @@ class MemoryBounded(FastPathChecker):
 class DecidedLag(Checker):
     """I16: while a network is fair, decisions follow within a bounded number of rounds.
 
-    Fair is a run by its plan alone, a while after the last fault, with every link up and nobody
-    hostile. The bound is two waves and two rounds: one wave for a leader that is decided
-    directly, one more for one that a later leader decides. With a coin nobody waits for leaders:
-    each is decided directly with a probability only (4 of 180 honest runs at w = 4 were behind by
-    11 to 16 rounds), so that the bound is far enough up never to be met by chance.
+    Fair is a run by its plan alone, a while after the last fault and after the last message that
+    was sent again, with every link up and nobody hostile. The bound is two waves and two rounds:
+    one wave for a leader that is decided directly, one more for one that a later leader decides.
+    With a coin nobody waits for leaders: each is decided directly with a probability only (4 of 180
+    honest runs at w = 4 were behind by 11 to 16 rounds), so that the bound is far enough up never
+    to be met by chance.
     """
 
     invariant = "I16"
@@ -156,7 +157,7 @@ class DecidedLag(Checker):
 def is_fair(world: "World") -> bool:
     """Return whether nothing has been wrong with the network for a while."""
     plan, network = world.plan, world.network
-    last_us = plan.heal_us
+    last_us = max(plan.heal_us, network.resent_until_us)
     if plan.adversary is not None:
         last_us = max(last_us, plan.adversary.until_us)
     for fault in plan.faults:
