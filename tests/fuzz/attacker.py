@@ -5,8 +5,6 @@ from typing import Final
 import msgspec
 
 from seawall.codec import (
-    attestation_message,
-    batch_root,
     encode_records,
     genesis_ref,
     seal_block,
@@ -15,7 +13,6 @@ from seawall.consensus.messages import INTEGER_MAX
 from seawall.crypto.hashing import sha256
 from seawall.domain.block import (
     GENESIS_ROUND,
-    Attestation,
     Batch,
     Block,
     BlockFlags,
@@ -31,7 +28,7 @@ from seawall.formats.cosignature import cosign
 from seawall.sim.coin import KeyedHashCoin
 from tests.fuzz.program import Program
 from tests.fuzz.siege import LIAR, SECRETS, SIZE, TARGET, Siege
-from tests.unit.consensus.cluster import consensus_key, cosigner_key, make_record
+from tests.unit.consensus.cluster import attested, consensus_key, cosigner_key, make_record
 
 LAST_ROUND: Final = INTEGER_MAX
 KEPT_MAX: Final = 256
@@ -42,10 +39,7 @@ def rival_batch(committee: Committee, site: int, number: int) -> Batch:
     record = make_record(number // 16)
     other = msgspec.structs.replace(record, update_id=sha256(b"rival%d" % number))
     records = encode_records([other if number % 16 else record])
-    root = batch_root(records)
-    message = attestation_message(committee.origin, committee.epoch, site, number, 0, root)
-    certificate = [Attestation(one, consensus_key(one).sign(message)) for one in (1, LIAR)]
-    return Batch(site, number, 0, records, tuple(certificate))
+    return attested(committee, Batch(site, number, 0, records, ()), (1, LIAR))
 
 
 class Attacker:

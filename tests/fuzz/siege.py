@@ -43,8 +43,9 @@ from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.replica import Replica
 from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.parameters import ConsensusParameters
+from seawall.sim import onlooker
 from seawall.sim.coin import CoinKind, coin_engine, dealt
-from seawall.sim.recovery import core_of, standing_in, standing_of
+from seawall.sim.recovery import standing_in, standing_of
 from tests.fuzz.judgement import Judgements
 from tests.fuzz.properties import REFUSALS, check_refusal
 from tests.unit.consensus.cluster import (
@@ -133,14 +134,14 @@ class Siege(Cluster):
     @property
     def target(self) -> DagEngine:
         """Return the engine under test."""
-        engine = self.sites[TARGET].replica._engine  # noqa: SLF001 - an onlooker
+        engine = onlooker.engine_of(self.sites[TARGET].replica)
         assert isinstance(engine, DagEngine)
         return engine
 
     @property
     def core(self) -> core.Core:
         """Return what the replica under test knows."""
-        found = core_of(self.target)
+        found = onlooker.core_of(self.target)
         assert found is not None
         return found
 
@@ -257,7 +258,7 @@ class Siege(Cluster):
         pending = known.pending
         per_author = parameters.gc_depth + core.PENDING_MARGIN
         counts = [0] * SIZE
-        for ref in pending._waiting:  # noqa: SLF001 - an onlooker
+        for ref in onlooker.suspended(known):
             counts[ref.author] += not pending.wants(ref)
             assert ref.round > known.gc_round
         assert max(counts) <= per_author
@@ -267,14 +268,14 @@ class Siege(Cluster):
             held[vertex.author] += 1
             assert vertex.round > known.pruned_round
         assert max(held[:LIAR]) <= highest - known.pruned_round
-        queued = known.payloads
-        assert len(queued._batches) <= (BLOCKS_QUEUED_MAX + highest) * parameters.block_batches_max  # noqa: SLF001 - an onlooker
+        blocks = BLOCKS_QUEUED_MAX + highest
+        assert onlooker.queued_batches(known) <= blocks * parameters.block_batches_max
         assert len(known.unwritten) <= UNWRITTEN_RECORDS_MAX
-        assert len(known.votes._tally) <= votes.AHEAD_MAX + len(known.recent)  # noqa: SLF001 - an onlooker
+        assert onlooker.tallied_commits(known) <= votes.AHEAD_MAX + len(known.recent)
         assert len(known.recent) <= RECENT_COMMITS_MAX
-        assert known.coin is None or len(known.coin._shares) <= highest  # noqa: SLF001 - an onlooker
-        assert len(engine._synchroniser) <= max(1, SIZE * (len(pending) + 256))  # noqa: SLF001 - an onlooker
-        assert len(engine._catch_up._answered) < SIZE  # noqa: SLF001 - an onlooker
+        assert onlooker.coin_rounds(known) <= highest
+        assert onlooker.outstanding(engine) <= max(1, SIZE * (len(pending) + 256))
+        assert onlooker.served_peers(engine) < SIZE
 
     def check_progress(self) -> None:
         """Let the attack end: the replica commits and proposes with the two honest others."""

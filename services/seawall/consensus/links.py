@@ -31,7 +31,7 @@ from seawall.runtime.cuts import Direction, LinkCuts
 from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import Log
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Version of block and message formats, compared in every hello."""
 
 _HEARTBEAT: Final = PeerMessage(heartbeat=consensus_pb2.PeerHeartbeat())

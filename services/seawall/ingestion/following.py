@@ -10,7 +10,8 @@ import msgspec
 
 from seawall.errors import PeerError
 from seawall.formats.entry import kind_of
-from seawall.ingestion.progress import Progress, Update
+from seawall.ingestion.progress import Progress
+from seawall.ingestion.update import Update
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -14,8 +14,9 @@ from seawall.formats import dsse, submission
 from seawall.formats.admission import ENVELOPE_SIZE_BYTES_MAX, AdmittedUpdate
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.pipeline import Pipeline
-from seawall.ingestion.progress import Event, Progress, Stage, Update
+from seawall.ingestion.progress import Progress
 from seawall.ingestion.streams import Outbox
+from seawall.ingestion.update import Event, Stage, Update
 from seawall.runtime.service import Context
 from seawall.telemetry.metrics import IngestMetrics
 

@@ -19,8 +19,9 @@ from seawall.ingestion.batch import Batch, Certified, Dropped, Orderer, Silent
 from seawall.ingestion.certifier import Certifier
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.numbers import BatchNumbers
-from seawall.ingestion.progress import Progress, Stage, Update
+from seawall.ingestion.progress import Progress
 from seawall.ingestion.state_rules import AGAIN_SECONDS, StateRules
+from seawall.ingestion.update import Stage, Update
 from seawall.runtime.ledger_client import LedgerClient
 from seawall.runtime.service import Context
 from seawall.telemetry.metrics import IngestMetrics

@@ -8,9 +8,10 @@ from seawall.formats.admission import AdmittedUpdate, hash_refusal
 from seawall.formats.oms import CHUNK_SIZE
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake
-from seawall.ingestion.progress import Event, Progress, Stage
+from seawall.ingestion.progress import Progress
 from seawall.ingestion.state_rules import AGAIN_SECONDS, StateRules
 from seawall.ingestion.streams import Outbox
+from seawall.ingestion.update import Event, Stage
 from seawall.ingestion.uploads import Upload, Uploads, UploadStream
 from seawall.runtime.ledger_client import LedgerClient, Piece
 from seawall.runtime.service import Context

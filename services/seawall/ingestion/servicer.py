@@ -12,9 +12,9 @@ from seawall.crypto.hashing import DIGEST_BYTES
 from seawall.errors import PeerError, SeawallError
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake, Whole
-from seawall.ingestion.progress import Event, Stage
 from seawall.ingestion.receiving import Receiving
 from seawall.ingestion.streams import Outbox, StreamQuota
+from seawall.ingestion.update import Event, Stage
 from seawall.ingestion.uploads import UploadStream
 from seawall.ingestion.watching import Watching
 from seawall.runtime.status import AnyContext, abort, refusal

@@ -8,7 +8,7 @@ from typing import Final
 
 from seawall.errors import PeerError
 from seawall.ingestion.config import IngestionSettings
-from seawall.ingestion.progress import Event, Stage
+from seawall.ingestion.update import Event, Stage
 
 EVENTS_MESSAGE_MAX: Final = 1024
 """Events in one message; about 64 KiB."""

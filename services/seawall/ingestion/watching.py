@@ -4,8 +4,9 @@ from seawall.errors import PeerError
 from seawall.formats import entry as entries
 from seawall.ingestion.batch import History
 from seawall.ingestion.following import cut_reason, taint_reason
-from seawall.ingestion.progress import Progress, Stage
+from seawall.ingestion.progress import Progress
 from seawall.ingestion.streams import Outbox
+from seawall.ingestion.update import Stage
 
 
 class Watching:

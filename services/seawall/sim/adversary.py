@@ -22,7 +22,7 @@ from seawall.consensus.engine import (
     Subscribe,
 )
 from seawall.domain.block import Ref, VerifiedBlock
-from seawall.sim.aiming import Strategy
+from seawall.sim.aiming import Bystanders, Strategy
 from seawall.sim.checking import Checker, own_blocks
 from seawall.sim.coin import CoinKind
 from seawall.sim.machinery import Machinery
@@ -126,9 +126,12 @@ class Aimer(Warden):
         self._random = Random(f"{world.plan.seed}/aim")
         self._named = partial(world.machinery.leaders, committee, world.plan)
         blind = partial(_in_turn, committee.size)
-        self._strategy = Strategy(
-            committee, wave_length, blind if self._has_coin else self._named, self._random
+        leaders = blind if self._has_coin else self._named
+        self._strategy: Strategy | Bystanders = Strategy(
+            committee, wave_length, leaders, self._random
         )
+        if plan.bystanders:
+            self._strategy = Bystanders(committee, leaders, min(world.plan.hostile))
         self._decide_offset = wave_length - 1
         self._spare = committee.size - committee.quorum
         self._quorum = committee.quorum

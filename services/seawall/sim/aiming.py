@@ -11,6 +11,8 @@ rounds, and the adversary aims at the first leader L of each round r:
 
 No site ever misses more than one block of a round, so none has to wait. The rules suffice against
 one leader a round who is known beforehand, with n = 4, as long as no site leads twice in a row.
+
+`Bystanders` is for w = 3, n = 4, one leader a round, and a hostile site that votes against leaders.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,3 +70,31 @@ class Strategy:
                 missed.update({site: missed[site] + 1 for site in found[leader]})
             self._missing[round_] = found
         return self._missing[round_]
+
+
+class Bystanders:
+    """Keeps from every honest site one block of each round that is no leader's.
+
+    With the hostile site's vote against the leader before, a site then sees neither Q votes nor
+    Q blames, although it has the leader of the round. The hostile site gets no leader's block in
+    time, so that it need not vote for it.
+    """
+
+    def __init__(
+        self, committee: Committee, leaders: Callable[[int], Sequence[int]], hostile: int
+    ) -> None:
+        """Help the hostile site against these leaders."""
+        self._leaders = leaders
+        self._hostile = hostile
+        self._honest = tuple(author for author in range(committee.size) if author != hostile)
+
+    def hidden_until(self, round_: int, author: int, target: int) -> int:
+        """Return the round that `target` must have proposed for; 0: it may have the block at once.
+
+        The block is the author's one of `round_`.
+        """
+        leaders = self._leaders(round_)
+        if target == self._hostile:
+            return round_ + 1 if author in leaders else 0
+        others = [one for one in self._honest if one != target and one not in leaders]
+        return round_ + 1 if author == others[(target + round_) % len(others)] else 0

@@ -3,7 +3,6 @@
 Numbers are those of docs/protocol.md, section 9.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from seawall.consensus.dag.core import PENDING_MARGIN, Core
@@ -14,8 +13,8 @@ from seawall.sim.checking import Checker
 from seawall.sim.finality import FastPathChecker
 from seawall.sim.judge import Judge, judged_in
 from seawall.sim.network import SECOND_US, FixedDelay, LogNormalDelay, Loss, ZoneDelay
+from seawall.sim.onlooker import ballot_rounds, core_of, held_rounds, suspended
 from seawall.sim.plan import Crash
-from seawall.sim.recovery import core_of, suspended
 
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
@@ -119,11 +118,12 @@ class MemoryBounded(FastPathChecker):
 class DecidedLag(Checker):
     """I16: while a network is fair, decisions follow within a bounded number of rounds.
 
-    Fair is a run by its plan alone, a while after the last fault, with every link up and nobody
-    hostile. The bound is two waves and two rounds: one wave for a leader that is decided
-    directly, one more for one that a later leader decides. With a coin nobody waits for leaders:
-    each is decided directly with a probability only (4 of 180 honest runs at w = 4 were behind by
-    11 to 16 rounds), so that the bound is far enough up never to be met by chance.
+    Fair is a run by its plan alone, a while after the last fault and after the last message that
+    was sent again, with every link up and nobody hostile. The bound is two waves and two rounds:
+    one wave for a leader that is decided directly, one more for one that a later leader decides.
+    With a coin nobody waits for leaders: each is decided directly with a probability only (4 of 180
+    honest runs at w = 4 were behind by 11 to 16 rounds), so that the bound is far enough up never
+    to be met by chance.
     """
 
     invariant = "I16"
@@ -157,7 +157,7 @@ class DecidedLag(Checker):
 def is_fair(world: "World") -> bool:
     """Return whether nothing has been wrong with the network for a while."""
     plan, network = world.plan, world.network
-    last_us = plan.heal_us
+    last_us = max(plan.heal_us, network.resent_until_us)
     if plan.adversary is not None:
         last_us = max(last_us, plan.adversary.until_us)
     for fault in plan.faults:
@@ -172,13 +172,3 @@ def is_fair(world: "World") -> bool:
         and len(running) == len(world.seats)
         and all(network.is_up(a, b) for a in range(len(running)) for b in network.peers[a])
     )
-
-
-def held_rounds(core: Core) -> Iterable[int]:
-    """Return the rounds of which a replica holds blocks."""
-    return core.store._rounds  # noqa: SLF001  # an onlooker
-
-
-def ballot_rounds(core: Core) -> Iterable[int]:
-    """Return the rounds of which a replica holds votes on blocks with updates."""
-    return core.fast_path._ballots._rounds  # noqa: SLF001  # an onlooker

@@ -11,7 +11,7 @@ from seawall.domain.block import Ref, VerifiedBlock
 from seawall.domain.commit import Commit, Judgement
 from seawall.sim.checking import Checker
 from seawall.sim.judge import Judge, Judged, judged_in
-from seawall.sim.recovery import core_of
+from seawall.sim.onlooker import core_of
 from seawall.sim.union_votes import Key, Place, updates_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class OneDigest(FastPathChecker):
 class FinalIsKept(FastPathChecker):
     """I9: what is FINAL anywhere has grounds, is delivered and accepted everywhere, and in time.
 
-    Grounds are certifying blocks of stake Q, above the gc round of who states it, or an ACCEPT.
+    Grounds are certifying blocks of stake Q for what is above the gc round of who states it, or an
+    ACCEPT: a DUPLICATE was accepted elsewhere, and no rule says FINAL of it once it is collected.
     Certificates stand at most W + 1 rounds above the update's block, so every block from W + 2
     rounds above it on has one in its history: the first commit that such a block leads has
     delivered and accepted the update.
@@ -125,7 +126,7 @@ class FinalIsKept(FastPathChecker):
 
     def _has_grounds(self, world: "World", seat: "Seat", place: Place) -> bool:
         judgement = self.judge.judgements.get(place)
-        if judgement in (Judgement.ACCEPT, Judgement.DUPLICATE):
+        if judgement is Judgement.ACCEPT:
             return True
         if place[0].round <= self._gc_rounds[seat.index]:
             return False

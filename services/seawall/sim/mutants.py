@@ -36,6 +36,8 @@ from seawall.sim.broken_coin import (
     combine_shifted,
     verify_nothing,
 )
+from seawall.sim.broken_pace import PACE_MUTANTS
+from seawall.sim.broken_tallies import TALLY_MUTANTS
 from seawall.sim.broken_twins import TWINS_MUTANTS
 from seawall.sim.broken_votes import FAST_PATH_MUTANTS
 from seawall.sim.byzantine import forger
@@ -333,6 +335,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     ),
     **FAST_PATH_MUTANTS,
     **TWINS_MUTANTS,
+    **TALLY_MUTANTS,
+    **PACE_MUTANTS,
     "never_fetches": Mutant(
         summary="missing blocks are not asked for",
         profile="twins",

@@ -152,6 +152,8 @@ class Network:
         self._zones = tuple(zones)
         self._delay = delay
         self.loss = loss
+        self.resent_until_us = 0
+        """When the last message arrives that had to be sent again, or waits behind one."""
         self._random = random
         self._alive = [False] * len(self.authors)
         self._group = [0] * len(self.authors)
@@ -261,6 +263,8 @@ class Network:
             return None
         delay = self._travel_us(source, target, self._random)
         link.arrival_us = max(link.arrival_us, now_us + delay)
+        if self.loss.retransmit:
+            self.resent_until_us = max(self.resent_until_us, link.arrival_us)
         link.messages += 1
         link.travel_us += link.arrival_us - now_us
         return link.arrival_us, link.generation

@@ -192,11 +192,13 @@ class Load:
 class Aim:
     """Until `until_us` a network adversary keeps leaders from being decided directly.
 
-    It sees all messages in flight and holds each back for at most `bound_us`; see `aiming`.
+    It sees all messages in flight and holds each back for at most `bound_us`; see `aiming`. With
+    `bystanders` it holds the blocks of sites that do not lead, as an ally of the first hostile one.
     """
 
     bound_us: int
     until_us: int
+    bystanders: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

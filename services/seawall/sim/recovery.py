@@ -1,12 +1,10 @@
-"""The invariants of restart and catching up: the only checkers that look inside an engine."""
+"""The invariants of restart and catching up: they look inside an engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from seawall.codec import decode_commit_summary
-from seawall.consensus.dag.core import Core
-from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.dag.records import (
     BASE_BEGIN,
     BASE_END,
@@ -18,27 +16,18 @@ from seawall.consensus.dag.records import (
     read_judged,
 )
 from seawall.consensus.engine import Engine, Output, Record, Status
-from seawall.domain.block import Ref
 from seawall.domain.committee import Committee
 from seawall.sim.checking import Checker, own_blocks
 from seawall.sim.network import SECOND_US
+from seawall.sim.onlooker import core_of, suspended
 
 if TYPE_CHECKING:
+    from seawall.domain.block import Ref
     from seawall.sim.seat import Seat
     from seawall.sim.world import World
 
 SUSPENDED_US_MAX = 10 * SECOND_US
 """Longer than the longest pause between two requests for one block to all peers of a site."""
-
-
-def core_of(engine: Engine | None) -> Core | None:
-    """Return what a DAG engine knows, None for other families."""
-    return engine._core if isinstance(engine, DagEngine) else None  # noqa: SLF001  # an onlooker
-
-
-def suspended(core: Core) -> list[Ref]:
-    """Return the blocks that wait for a missing parent."""
-    return list(core.pending._waiting)  # noqa: SLF001  # an onlooker
 
 
 @dataclass(slots=True)

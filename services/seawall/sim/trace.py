@@ -17,7 +17,7 @@ from seawall.domain.commit import Commit
 from seawall.domain.committee import Committee
 from seawall.domain.parameters import ConsensusParameters
 from seawall.sim.checking import Checker
-from seawall.sim.recovery import core_of
+from seawall.sim.onlooker import core_of
 from seawall.sim.union_votes import Place, UnionVotes
 
 if TYPE_CHECKING:

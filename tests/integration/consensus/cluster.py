@@ -9,18 +9,19 @@ import grpc
 import grpc.aio
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
-from seawall.codec import attestation_message, batch_root, encode_records
+from seawall.codec import encode_records
 from seawall.config import Settings
 from seawall.consensus import service as consensus_service
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.host import ConsensusHost
-from seawall.domain.block import UpdateKind, UpdateRecord
+from seawall.domain.block import Batch, UpdateKind, UpdateRecord
 from seawall.runtime.channels import client_channel
 from seawall.runtime.serve import Ports, Role, serve
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
 from seawall.runtime.status import AnyContext
 from seawall.telemetry.logs import open_log
 from tests.integration.sites import TestSites
+from tests.unit.consensus.cluster import attested
 
 
 class Memory:
@@ -194,14 +195,15 @@ class Cluster:
             )
             for at in range(updates)
         )
-        message = attestation_message(
-            committee.origin, committee.epoch, site, number, 0, batch_root(records)
+        made = attested(
+            committee,
+            Batch(site, number, 0, records, ()),
+            range(committee.validity),
+            self.sites.key,
         )
         attestations = [
-            consensus_pb2.BatchAttestation(
-                author=author, signature=self.sites.key(author).sign(message)
-            )
-            for author in range(committee.validity)
+            consensus_pb2.BatchAttestation(author=one.author, signature=one.signature)
+            for one in made.certificate
         ]
         return consensus_pb2.CertifiedBatch(
             site=site, batch_number=number, records=records, attestations=attestations

@@ -4,9 +4,11 @@ The simulator of `seawall.sim` does this with faults; this one is for tests of t
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from seawall.codec import attestation_message, batch_root, decode_block, encode_records
 from seawall.consensus.engine import (
@@ -106,18 +108,26 @@ def make_batch(
         while committee.stake_of(range(size)) < committee.validity:
             size += 1
         attesters = range(size)
+    return attested(committee, Batch(site, number, 0, records, ()), attesters)
+
+
+def attested(
+    committee: Committee,
+    batch: Batch,
+    attesters: Iterable[int],
+    key: Callable[[int], SigningKey] = consensus_key,
+) -> Batch:
+    """Return a batch with the attestations of these members, in place of any that it has."""
     message = attestation_message(
-        committee.origin, committee.epoch, site, number, 0, batch_root(records)
+        committee.origin,
+        committee.epoch,
+        batch.site,
+        batch.number,
+        batch.pinned_height,
+        batch_root(batch.records_bytes),
     )
-    return Batch(
-        site=site,
-        number=number,
-        pinned_height=0,
-        records_bytes=records,
-        certificate=tuple(
-            Attestation(author, consensus_key(author).sign(message)) for author in attesters
-        ),
-    )
+    certificate = [Attestation(author, key(author).sign(message)) for author in attesters]
+    return structs.replace(batch, certificate=tuple(certificate))
 
 
 class MemoryJournal:

@@ -11,7 +11,7 @@ import pytest
 from seawall.consensus.engine import Blocks, Commits, FetchCommits, Instant, Output, Received
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage, encode
 from seawall.errors import PeerError
-from seawall.sim.recovery import core_of
+from seawall.sim.onlooker import core_of, engine_of
 from tests.cases.bad_answers import EMPTY, NEXT, PEER, QUICK, BadAnswer, Scene, unused_messages
 from tests.cases.bad_blocks import COMMITTEE, PARAMETERS, VALID
 from tests.cases.bad_content import (
@@ -39,7 +39,7 @@ def scene() -> Scene:
 
 def state_of(site: Site) -> tuple[object, ...]:
     """Return what a replica shows of itself, and what it has written down or will."""
-    core = core_of(site.replica._engine)  # noqa: SLF001 - an onlooker
+    core = core_of(engine_of(site.replica))
     assert core is not None
     records = (tuple(site.journal.durable), tuple(core.unwritten))
     return (site.replica.status(), records, len(core.payloads), dict(core.equivocators.evidence))
@@ -111,7 +111,7 @@ def after(content: Content) -> tuple[object, ...]:
     site = cluster.sites[0]
     now = Instant(cluster.now_us, WALL_MS + cluster.now_us // 1000)
     output = site.replica.handle([Received(AUTHOR, message)], now)
-    core = core_of(site.replica._engine)  # noqa: SLF001 - an onlooker
+    core = core_of(engine_of(site.replica))
     assert core is not None
     assert block.ref in core.store
     counted = dict(core.votes._counted)  # noqa: SLF001 - an onlooker

@@ -3,7 +3,7 @@
 from seawall.domain.genesis import Genesis
 from seawall.domain.parameters import AdmissionParameters, ConsensusParameters
 from seawall.formats.admission import Admission, AdmittedUpdate
-from seawall.ingestion.progress import Event
+from seawall.ingestion.update import Event
 from tests.cases.authors import CONTRIBUTORS, TASKS, Author, Signed
 
 ORIGIN = "seawall/0123456789abcdef"

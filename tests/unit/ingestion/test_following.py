@@ -3,7 +3,8 @@ from seawall.errors import PeerError
 from seawall.formats import entry as entries
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.following import Page, follow
-from seawall.ingestion.progress import Progress, Update
+from seawall.ingestion.progress import Progress
+from seawall.ingestion.update import Update
 from tests.unit.ingestion.known import Listener, admitted, author
 
 RULE = entries.Rule("fedavg", {}, 1)

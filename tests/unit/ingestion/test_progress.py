@@ -6,7 +6,8 @@ import pytest
 from seawall.api.v1 import types_pb2
 from seawall.errors import PeerError
 from seawall.ingestion.config import IngestionSettings
-from seawall.ingestion.progress import EXPIRING_SLACK, SINKS_MAX, Progress, Stage, Update
+from seawall.ingestion.progress import EXPIRING_SLACK, SINKS_MAX, Progress
+from seawall.ingestion.update import Stage, Update
 from tests.unit.ingestion.known import Listener, admitted, author
 
 SETTINGS = IngestionSettings()

@@ -4,8 +4,8 @@ import pytest
 
 from seawall.errors import PeerError
 from seawall.ingestion.config import IngestionSettings
-from seawall.ingestion.progress import Event, Stage
 from seawall.ingestion.streams import EVENTS_MESSAGE_MAX, Outbox, StreamQuota
+from seawall.ingestion.update import Event, Stage
 
 ID = bytes(32)
 

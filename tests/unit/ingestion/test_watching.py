@@ -3,8 +3,9 @@ import pytest
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.formats import entry as entries
 from seawall.ingestion.config import IngestionSettings
-from seawall.ingestion.progress import Progress, Stage
+from seawall.ingestion.progress import Progress
 from seawall.ingestion.streams import Outbox
+from seawall.ingestion.update import Stage
 from seawall.ingestion.watching import Watching
 
 ID = bytes(range(32))

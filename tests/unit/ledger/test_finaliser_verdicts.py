@@ -1,7 +1,5 @@
 """What the real finaliser says of random runs with equivocators, executed by a ledger."""
 
-from random import Random
-
 import pytest
 
 from seawall.domain.block import UpdateRecord
@@ -10,10 +8,8 @@ from seawall.formats import entry as entries
 from seawall.ledger import rows
 from seawall.ledger.log import Log
 from seawall.ledger.store import Table
-from seawall.sim.fastpath.drawing import SHAPES, Draw
-from seawall.sim.fastpath.rules import Rules, Scope
 from seawall.sim.fastpath.site import Site
-from tests.unit.consensus.dag.modelled import told_by
+from tests.unit.consensus.dag.modelled import drawn, told_by
 from tests.unit.ledger.chain import (
     START_MS,
     append,
@@ -59,19 +55,11 @@ def executed(judged: list[Judged]) -> tuple[Log, list[str]]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_each_number_has_one_entry_at_most_and_the_first_accepted_has_it(seed: int) -> None:
-    wave, window, deadline = SHAPES[seed % len(SHAPES)]
-    scope = Scope(
-        wave=wave,
-        window=window,
-        deadline=deadline,
-        gc_depth=window + deadline + 3,
-        slots=1 + seed % 2,
-        leader_seed=seed,
-    )
-    draw = Draw(Random(seed), scope, Rules())
-    draw.run()
+    draw = drawn(seed)
     longest = max(
-        (judged_by(site, deadline) for site in draw.stage.sites.values()), key=len, default=[]
+        (judged_by(site, draw.scope.deadline) for site in draw.stage.sites.values()),
+        key=len,
+        default=[],
     )
     log, alarms = executed(longest)
     found = [

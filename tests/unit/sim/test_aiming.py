@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from seawall.sim.aiming import Strategy
+from seawall.sim.aiming import Bystanders, Strategy
 from seawall.sim.population import committee_of
 
 
@@ -16,7 +16,7 @@ def strategy(size: int, wave_length: int, *leaders: tuple[int, ...]) -> Strategy
     )
 
 
-def hidden(found: Strategy, round_: int, size: int) -> dict[tuple[int, int], int]:
+def hidden(found: Strategy | Bystanders, round_: int, size: int) -> dict[tuple[int, int], int]:
     """Return (author, target) to the round until which the block is hidden."""
     pairs = [(author, target) for author in range(size) for target in range(size)]
     until = {pair: found.hidden_until(round_, *pair) for pair in pairs}
@@ -50,3 +50,12 @@ def test_who_leads_twice_in_a_row_is_hidden_for_both_rounds() -> None:
 
 def test_only_the_first_leader_is_aimed_at_with_longer_waves() -> None:
     assert {author for author, _ in hidden(strategy(4, 5, (0, 1)), 3, 4)} == {0}
+
+
+@pytest.mark.parametrize("round_", range(1, 7))
+def test_each_honest_site_misses_one_block_that_does_not_lead(round_: int) -> None:
+    leader = round_ % 3
+    found = hidden(Bystanders(committee_of((1,) * 4), lambda one: (one % 3,), 3), round_, 4)
+    assert found.pop((leader, 3)) == round_ + 1, "the hostile site need not vote for the leader"
+    assert sorted(target for _, target in found) == [0, 1, 2]
+    assert all(author not in (leader, target, 3) for author, target in found)

@@ -5,6 +5,7 @@ import pytest
 from seawall.consensus.engine import Subscribe
 from seawall.sim.network import (
     RECONNECT_US,
+    RETRANSMIT_US,
     SILENCE_US,
     FixedDelay,
     LogNormalDelay,
@@ -86,6 +87,17 @@ def test_a_bad_direction_is_slow_and_lossy_one_way_only() -> None:
     assert made.take_travel(1, 0) == (0, 0)
     made.set_qualities({})
     assert made.schedule(2, 3, 0) == (100, 1)
+
+
+def test_the_network_knows_until_when_what_was_sent_again_is_on_its_way() -> None:
+    made = network(Loss(retransmit=0.5), seed=3)
+    arrivals = [made.schedule(0, 1, 0) for _ in range(20)]
+    last_us = max(arrival[0] for arrival in arrivals if arrival is not None)
+    made.loss = Loss()
+    assert last_us > RETRANSMIT_US
+    assert made.resent_until_us == last_us
+    made.schedule(0, 2, last_us)
+    assert made.resent_until_us == last_us
 
 
 def test_two_faults_of_a_direction_add_up() -> None:

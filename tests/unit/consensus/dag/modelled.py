@@ -1,6 +1,7 @@
 """Blocks of the modelled fast path as blocks of the protocol, and the verdicts of both."""
 
 from collections.abc import Iterator
+from random import Random
 
 from seawall.codec import encode_records
 from seawall.consensus.dag.finaliser import Finaliser
@@ -20,6 +21,8 @@ from seawall.domain.block import (
 )
 from seawall.domain.commit import Verdict
 from seawall.sim.fastpath.dag import Dag, Update
+from seawall.sim.fastpath.drawing import SHAPES, Draw
+from seawall.sim.fastpath.rules import Rules, Scope
 from seawall.sim.fastpath.site import Site
 from tests.unit.consensus.cluster import make_committee
 
@@ -47,6 +50,27 @@ def record_of(update: Update) -> UpdateRecord:
         payload_size_bytes=1,
         num_examples=1,
     )
+
+
+def records_of(count: int) -> list[UpdateRecord]:
+    """Return so many records of different keys."""
+    return [record_of(Update(key=f"k{place}", digest="x")) for place in range(count)]
+
+
+def drawn(seed: int) -> Draw:
+    """Return a random run of the model under the protocol, finished; gc depth is the least."""
+    wave, window, deadline = SHAPES[seed % len(SHAPES)]
+    scope = Scope(
+        wave=wave,
+        window=window,
+        deadline=deadline,
+        gc_depth=window + deadline + 3,
+        slots=1 + seed % 2,
+        leader_seed=seed,
+    )
+    draw = Draw(Random(seed), scope, Rules())
+    draw.run()
+    return draw
 
 
 def block_of(dag: Dag, number: int) -> VerifiedBlock:

@@ -1,7 +1,5 @@
 """Votes, certificates and FINAL against the slow model, and case by case."""
 
-from random import Random
-
 import pytest
 from msgspec import structs
 
@@ -13,12 +11,10 @@ from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.domain.block import Batch, BlockFlags, Ref, RejectSet, VerifiedBlock
 from seawall.domain.commit import Judgement, Verdict
 from seawall.sim.fastpath.dag import Update
-from seawall.sim.fastpath.drawing import SHAPES, Draw
-from seawall.sim.fastpath.rules import Rules, Scope
 from seawall.sim.fastpath.site import Site
 from tests.unit.consensus.cluster import make_committee
 from tests.unit.consensus.dag.drawing import draw_block, full_rounds, own_first
-from tests.unit.consensus.dag.modelled import block_of, record_of, ref_of
+from tests.unit.consensus.dag.modelled import block_of, drawn, record_of, records_of, ref_of
 
 COMMITTEE = make_committee()
 STAKES = StakeTable(COMMITTEE)
@@ -59,21 +55,11 @@ def final_in_ballots(site: Site, window: int) -> Stated:
 @pytest.mark.parametrize("seed", range(18))
 def test_final_equals_the_models_on_random_runs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "_REBASE_BITS", 16)
-    wave, window, deadline = SHAPES[seed % len(SHAPES)]
-    scope = Scope(
-        wave=wave,
-        window=window,
-        deadline=deadline,
-        gc_depth=window + deadline + 3,
-        slots=1 + seed % 2,
-        leader_seed=seed,
-    )
-    draw = Draw(Random(seed), scope, Rules())
-    draw.run()
+    draw = drawn(seed)
     count = 0
     for site in draw.stage.sites.values():
         expected = final_in_the_model(site)
-        assert final_in_ballots(site, window) == expected
+        assert final_in_ballots(site, draw.scope.window) == expected
         count += len(expected)
     assert count
 
@@ -81,7 +67,7 @@ def test_final_equals_the_models_on_random_runs(seed: int, monkeypatch: pytest.M
 def carrying(updates: int, author: int = 0) -> list[VerifiedBlock]:
     """Return round 1, in which one author's block carries so many updates, two in each batch."""
     blocks = full_rounds(COMMITTEE, 1)
-    records = [record_of(Update(key=f"k{place}", digest="x")) for place in range(updates)]
+    records = records_of(updates)
     batches = tuple(
         [
             Batch(author, at, 0, encode_records(records[at : at + 2]), ())

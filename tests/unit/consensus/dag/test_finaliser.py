@@ -13,15 +13,19 @@ from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.domain.block import Batch, RejectSet, VerifiedBlock
 from seawall.domain.commit import Judgement, Verdict
-from seawall.sim.fastpath.dag import Update
-from seawall.sim.fastpath.drawing import SHAPES, Draw
+from seawall.sim.fastpath.drawing import Draw
 from seawall.sim.fastpath.rules import Rules, Scope
 from seawall.sim.fastpath.scenarios import SCENARIOS
 from seawall.sim.fastpath.script import Stage
 from tests.model.stored import stored
 from tests.unit.consensus.cluster import make_committee
 from tests.unit.consensus.dag.drawing import draw_block, full_rounds, own_first
-from tests.unit.consensus.dag.modelled import record_of, told_by, told_by_the_model
+from tests.unit.consensus.dag.modelled import (
+    drawn,
+    records_of,
+    told_by,
+    told_by_the_model,
+)
 
 
 def compare(stage: Stage, delay: int) -> int:
@@ -39,18 +43,8 @@ def test_verdicts_equal_the_models_on_random_runs(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "_REBASE_BITS", 16)
-    wave, window, deadline = SHAPES[seed % len(SHAPES)]
-    scope = Scope(
-        wave=wave,
-        window=window,
-        deadline=deadline,
-        gc_depth=window + deadline + 3,
-        slots=1 + seed % 2,
-        leader_seed=seed,
-    )
-    draw = Draw(Random(seed), scope, Rules())
-    draw.run()
-    compare(draw.stage, deadline)
+    draw = drawn(seed)
+    compare(draw.stage, draw.scope.deadline)
 
 
 @pytest.mark.parametrize("name", list(SCENARIOS))
@@ -82,7 +76,7 @@ def test_the_random_runs_reach_every_rule() -> None:
 
 def two_batches() -> tuple[Batch, ...]:
     """Return a batch of three updates and one of two, all of different keys."""
-    records = [record_of(Update(key=f"k{place}", digest="x")) for place in range(5)]
+    records = records_of(5)
     first, second = encode_records(records[:3]), encode_records(records[3:])
     return Batch(0, 1, 0, first, ()), Batch(0, 2, 0, second, ())
 
@@ -189,7 +183,7 @@ def test_the_digest_stays_while_there_is_nothing_to_judge_and_tells_tallies_apar
 
 
 def test_updates_are_read_from_all_batches_in_stored_order() -> None:
-    expected = [record_of(Update(key=f"k{place}", digest="x")) for place in range(5)]
+    expected = records_of(5)
     assert instances_in(two_batches()) == tuple(
         [(one.contributor, one.update_id, one.seq, one.expires_height) for one in expected]
     )

@@ -1,5 +1,7 @@
 """What a site votes for: one digest per key, whatever happens."""
 
+from msgspec import structs
+
 from seawall.codec import encode_records
 from seawall.consensus.dag.finaliser import Finaliser
 from seawall.consensus.dag.locks import Locks, rejects_size
@@ -7,9 +9,11 @@ from seawall.consensus.dag.owners import REMEMBERED_SEQS, Owner
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.crypto.hashing import sha256
-from seawall.domain.block import Batch, RejectSet, UpdateKind, UpdateRecord
+from seawall.domain.block import Batch, RejectSet, UpdateRecord
+from seawall.sim.fastpath.dag import Update
 from tests.unit.consensus.cluster import make_committee
 from tests.unit.consensus.dag.drawing import draw_block, full_rounds
+from tests.unit.consensus.dag.modelled import record_of
 
 COMMITTEE = make_committee()
 OWNER = sha256(b"owner")
@@ -17,18 +21,8 @@ OWNER = sha256(b"owner")
 
 def record(seq: int, digest: str, expires_height: int = 1000) -> UpdateRecord:
     """Return a record of the one owner."""
-    return UpdateRecord(
-        contributor=OWNER,
-        update_id=sha256(digest.encode()),
-        payload_digest=bytes(32),
-        task=0,
-        kind=UpdateKind.DELTA,
-        seq=seq,
-        base_version=0,
-        expires_height=expires_height,
-        payload_size_bytes=1,
-        num_examples=1,
-    )
+    plain = record_of(Update(key="owner", digest=digest))
+    return structs.replace(plain, seq=seq, expires_height=expires_height)
 
 
 def carrier(author: int, *records: UpdateRecord, round_: int = 1) -> Vertex:
