@@ -11,6 +11,7 @@ import pytest
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc
 from seawall.codec import genesis_ref, seal_block
 from seawall.consensus.frames import FrameStream, dial
+from seawall.consensus.links import FORMAT_VERSION
 from seawall.crypto.signing import SigningKey
 from seawall.domain.block import Block, BlockFlags, CoinShares, Ref
 from seawall.errors import SeawallError
@@ -34,7 +35,7 @@ def hello(sites: TestSites, **changes: object) -> PeerMessage:
     fields: dict[str, object] = {
         "origin": sites.origin,
         "epoch": 0,
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "author": 3,
         **changes,
     }
@@ -179,7 +180,7 @@ def blocks(*raws: bytes) -> PeerMessage:
 HELLOS = {
     "origin": ("seawall/0000000000000000", "HELLO_ORIGIN"),
     "epoch": (7, "HELLO_EPOCH"),
-    "format_version": (2, "HELLO_FORMAT"),
+    "format_version": (FORMAT_VERSION - 1, "HELLO_FORMAT"),
     "author": (1, "HELLO_AUTHOR"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from seawall.api.v1 import consensus_pb2
 from seawall.consensus.config import ConsensusSettings
-from seawall.consensus.links import CuttableStream, Link
+from seawall.consensus.links import FORMAT_VERSION, CuttableStream, Link
 from seawall.consensus.messages import PeerMessage
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime.cuts import Direction, LinkCuts
@@ -75,7 +75,7 @@ def hello(**changes: object) -> PeerMessage:
     fields: dict[str, object] = {
         "origin": COMMITTEE.origin,
         "epoch": 0,
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "author": 1,
         **changes,
     }
