@@ -18,6 +18,11 @@ SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 FAULTS_FLAGS ?=
 FUZZ_FLAGS ?=
+# Of `make image`: its name, the base image by tag, and what builds it.
+IMAGE ?= seawall:dev
+IMAGE_BASE ?= python:3.11-slim
+IMAGE_BUILDER ?= $(shell for tool in docker podman buildah; do \
+	$$tool info >/dev/null 2>&1 && echo $$tool && break; done)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(wildcard proto/seawall/api/v1/*.proto)
@@ -117,6 +122,13 @@ proto: $(RUNTIME) ## Compile the wire contract into services/seawall/api/v1.
 .PHONY: proto-baseline
 proto-baseline: setup ## Accept today's wire contract as what later ones are compared with.
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
+
+.PHONY: image
+image: ## Build the container image (IMAGE=seawall:dev IMAGE_BASE=python:3.11-slim).
+	@[ -n "$(IMAGE_BUILDER)" ] || { echo "Building an image needs docker, podman or buildah, running;" \
+	"on Debian: apt-get install buildah" >&2; exit 1; }
+	@echo "image: $(IMAGE) on $(IMAGE_BASE), by $(IMAGE_BUILDER)"
+	@$(IMAGE_BUILDER) build --build-arg BASE=$(IMAGE_BASE) --tag $(IMAGE) .
 
 .PHONY: bench
 bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).

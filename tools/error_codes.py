@@ -50,6 +50,7 @@ AREAS = {
     "LOG": "Notes, checkpoints, proofs, tiles",
     "OWNER": "Uploads of somebody else",
     "PAYLOAD": "The payload store",
+    "PKI": "Keys and genesis of a cluster",
     "QUOTA": "Limits on how much at once",
     "RECEIPT": "Receipts",
     "MODEL": "Models",

@@ -1,8 +1,9 @@
-"""Resolve `requirements.lock` and `requirements-dev.lock`: hash-pinned, for every platform.
+"""Resolve the lock files: hash-pinned, for every platform.
 
-Run by `make lock`. Versions that are already in a lock stay unless `--upgrade` is given. The
-development lock contains the runtime lock, pin for pin. No address is ever written into a lock:
-where packages come from is the business of whoever installs them.
+`requirements.lock` runs and builds Seawall from a checkout, `requirements-image.lock` is what the
+container image holds, `requirements-dev.lock` contains both, pin for pin. Run by `make lock`.
+Versions that are already in a lock stay unless `--upgrade` is given. No address is ever written
+into a lock: where packages come from is the business of whoever installs them.
 """
 
 import argparse
@@ -13,21 +14,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "requirements.lock"
+IMAGE = "requirements-image.lock"
 DEVELOPMENT = "requirements-dev.lock"
-SHARED_EXTRAS = ("server", "demo")
+EXTRAS = {
+    RUNTIME: ("server", "demo"),
+    IMAGE: ("server",),
+    DEVELOPMENT: ("server", "demo", "dev"),
+}
+EARLIER: dict[str, tuple[str, ...]] = {
+    RUNTIME: (),
+    IMAGE: (RUNTIME,),
+    DEVELOPMENT: (RUNTIME, IMAGE),
+}
+"""Locks that are resolved before another one, whose pins it takes over."""
 
 
 def arguments(target: str, *, upgrade: bool) -> list[str]:
     """Return the uv command that writes the lock file `target`."""
-    development = target == DEVELOPMENT
-    extras = [*SHARED_EXTRAS, *(["dev"] if development else [])]
     return [
         str(Path(sys.executable).parent / "uv"),
         *("pip", "compile", "pyproject.toml", "--quiet"),
         *("--universal", "--python-version", "3.11"),
-        *("--group", "build"),
-        *(f"--extra={extra}" for extra in extras),
-        *(["--constraint", RUNTIME] if development else []),
+        *([] if target == IMAGE else ["--group", "build"]),
+        *(f"--extra={extra}" for extra in EXTRAS[target]),
+        *(f"--constraint={name}" for name in EARLIER[target]),
         *(["--upgrade"] if upgrade else []),
         *("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"),
         *("--no-annotate", "--custom-compile-command", "make lock"),
@@ -36,12 +46,12 @@ def arguments(target: str, *, upgrade: bool) -> list[str]:
 
 
 def main() -> None:
-    """Write both locks, the runtime one first."""
+    """Write all locks, each after those whose pins it takes over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     options = parser.parse_args()
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "true"}
-    for target in (RUNTIME, DEVELOPMENT):
+    for target in EXTRAS:
         print(f"lock: {target}")
         command = arguments(target, upgrade=options.upgrade)
         subprocess.run(command, cwd=ROOT, env=environment, check=True)

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from seawall.errors import LocalError, OperationalError
 
-PORTS_PER_SITE: Final = 4
-"""Ports from the base port on: clients, peers, health, metrics."""
+PORT_NAMES: Final = ("client", "peer", "health", "metrics")
+"""What a process serves at each port, from its base port on."""
+
+PORTS_PER_SITE: Final = len(PORT_NAMES)
 
 CONFIG_SIZE_BYTES_MAX: Final = 1 << 20
 

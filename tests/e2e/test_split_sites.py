@@ -25,6 +25,13 @@ def test_an_update_goes_through_all_processes_of_split_sites(tmp_path: Path) -> 
         for site in sites:
             assert (site["up"], site["silent"], site["updates"]) == (True, [], 1)
             assert list(site["pids"]) == [f"{site['name']}/{role}" for role in ROLES]
+        key = home / "contributors" / "contributor-02.key"
+        tried = answer("selftest", "--genesis", home / "genesis.json", "--key", key)
+        assert tried["serving"] == "20/20"
+        assert tried["outcome"] == "committed"
+        # Without a file of used numbers it finds them in the log, also the second time.
+        again = answer("selftest", "--genesis", home / "genesis.json", "--key", key)
+        assert again["update"] != tried["update"]
         run = json.loads((home / "run.json").read_text("utf-8"))
         assert [one["roles"] for one in run["processes"]] == [[role] for role in ROLES] * 4
         lines = seawall("logs", "site-0", "--dir", home, "--lines", 1000, "--json").stdout

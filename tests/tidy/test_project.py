@@ -7,7 +7,7 @@ import coverage
 import pytest
 
 from tests.tidy import checkout
-from tools import coverage_gates, error_codes
+from tools import coverage_gates, error_codes, lock
 
 ADDRESS = re.compile(r"https?://|--find-links|--index-url|--extra-index-url|@ file:")
 
@@ -119,7 +119,7 @@ def loose_pins(lock: str) -> list[str]:
     return bad
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", lock.EXTRAS)
 def test_locks_pin_by_version_and_hash_without_addresses(name: str) -> None:
     assert loose_pins((checkout.ROOT / name).read_text("utf-8").strip()) == []
 
@@ -137,10 +137,26 @@ def pins(name: str) -> set[str]:
     return {line.removesuffix("\\").strip() for line in lines if line and line[0] not in "# "}
 
 
-def test_the_development_lock_contains_the_runtime_lock() -> None:
-    names = {pin.partition(";")[0].strip() for pin in pins("requirements-dev.lock")}
-    runtime = {pin.partition(";")[0].strip() for pin in pins("requirements.lock")}
-    assert runtime - names == set()
+@pytest.mark.parametrize(
+    ("name", "earlier"), [(name, one) for name, ones in lock.EARLIER.items() for one in ones]
+)
+def test_locks_take_over_the_pins_of_earlier_ones(name: str, earlier: str) -> None:
+    held = {pin.partition(";")[0].strip() for pin in pins(name)}
+    given = {pin.partition(";")[0].strip() for pin in pins(earlier)}
+    if name == lock.DEVELOPMENT:
+        assert given - held == set()
+    else:
+        assert held - given == set(), "the image holds nothing that a checkout does not run with"
+
+
+def test_the_image_is_built_from_what_its_context_holds() -> None:
+    text = (checkout.ROOT / "Dockerfile").read_text("utf-8")
+    sources = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    copied = {name for line in sources for name in line.split()}
+    ignored = (checkout.ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    assert copied == {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert {lock.IMAGE, lock.RUNTIME} <= copied
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
 
 
 def test_every_error_code_is_on_its_page() -> None:

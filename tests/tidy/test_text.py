@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.tidy import checkout, text_rules
+from tools import lock
 
 README_LINES_MAX = 120
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = tuple(lock.EXTRAS)
 
 
 def pages() -> list[Path]:

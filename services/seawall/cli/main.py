@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "genesis": "make keys, certificates and the genesis of a local network",
         "keys": "make, enrol and show keys of contributors",
+        "pki": "make the keys and the genesis of a Kubernetes cluster",
         "serve": "serve roles of one site in this process",
         "up": "run all sites of a local network, and start them again when they end",
         "down": "end the sites that up has started",
@@ -30,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "submit": "train or read one update, sign it, push it, wait for its receipt",
         "receipt": "fetch the receipt of an update",
         "verify": "check a receipt offline",
+        "selftest": "try a running network: every service, one update, its receipt",
         "ledger": "write a site's ledger to a file",
         "demo": "four sites, 20 contributors, real data, under attack",
         "sim": "run an experiment in virtual time, and judge it",

@@ -35,6 +35,15 @@ class _State(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     checkpoint_root: str
 
 
+def start_state(path: Path, *, origin: str, contributor: bytes, seq: int) -> None:
+    """Write a new state file: `seq` is the first number that was never used.
+
+    For whoever has lost the file of a key, and knows from the log which numbers it has used.
+    """
+    state = _State(origin, contributor.hex(), seq, 0, "")
+    write_durably(path, msgspec.json.encode(state) + b"\n")
+
+
 class Memory:
     """Sequence numbers and the newest checkpoint of one key on one chain; safe in threads."""
 

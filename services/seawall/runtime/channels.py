@@ -44,6 +44,9 @@ DIALLING_OPTIONS: Final[tuple[Option, ...]] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # A pod that was replaced has another address under its name: half a minute, the default, is
+    # long to go on dialling the old one.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # Otherwise channels to one address share a connection.
     ("grpc.use_local_subchannel_pool", 1),
 )

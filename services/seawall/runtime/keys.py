@@ -27,6 +27,7 @@ TLS_KEY: Final = "tls.key"
 TLS_CERTIFICATE: Final = "tls.crt"
 
 KEY_SIZE_BYTES_MAX: Final = 16_384
+ROOT_UID: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +66,33 @@ def write_secret(path: Path, data: bytes) -> None:
     write_durably(path, data)
 
 
+def is_exposed(mode: int, *, owner: int, reader: int) -> bool:
+    """Say whether others than the owner of a private file may touch it.
+
+    A file of root may be readable by its group when the reader is not root: that is how a system
+    hands a secret to a process without rights, as Kubernetes does in a volume with a group.
+    """
+    handed = 0o040 if owner == ROOT_UID != reader else 0
+    return bool(mode & 0o077 & ~handed)
+
+
 def read_secret(path: Path) -> bytes:
     """Return the content of a private file.
 
     Raises:
         OperationalError: KEY_FILE_READ.
-        LocalError: KEY_FILE_MODE when others than its owner may read or write it.
+        LocalError: KEY_FILE_MODE when it `is_exposed`.
 
     """
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
             data = file.read(KEY_SIZE_BYTES_MAX)
     except OSError as fault:
         hint = f"cannot read {path}: {fault.strerror}"
         raise OperationalError("KEY_FILE_READ", hint) from fault
-    if mode & 0o077:
+    if is_exposed(mode, owner=status.st_uid, reader=os.geteuid()):
         raise LocalError("KEY_FILE_MODE", f"{path} has mode {mode:04o}: run chmod 600 {path}")
     return data
 

@@ -62,6 +62,9 @@ class NetworkPlan:
         consensus: protocol parameters; with `async` a coin is dealt, by this process.
         admission: limits on updates.
         split: give each role of each site ports and settings of its own, for a process of its own.
+        role_hosts: of each site the host of each of `ROLES`, where every process has an address of
+            its own: all of them serve at `port`, and whoever starts them writes their settings.
+        zones: zone of each site; `local` when empty.
 
     """
 
@@ -77,10 +80,19 @@ class NetworkPlan:
     consensus: ConsensusParameters = field(default_factory=ConsensusParameters)
     admission: AdmissionParameters = field(default_factory=AdmissionParameters)
     split: bool = False
+    role_hosts: tuple[tuple[str, ...], ...] = ()
+    zones: tuple[str, ...] = ()
 
-    def host_of(self, site: int) -> str:
-        """Return the address of one site."""
-        return self.hosts[site] if self.hosts else self.host
+    def hosts_of(self, site: int) -> tuple[str, ...]:
+        """Return the address of each process of one site."""
+        if self.role_hosts:
+            return self.role_hosts[site]
+        return (self.hosts[site] if self.hosts else self.host,) * self.processes
+
+    @property
+    def processes(self) -> int:
+        """Processes of each site."""
+        return len(ROLES) if self.split or self.role_hosts else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +173,11 @@ def process_ports(plan: NetworkPlan) -> tuple[int, ...]:
         LocalError: GENESIS_PLAN when there are not enough ports.
 
     """
-    count = plan.sites * (len(ROLES) if plan.split else 1)
+    count = plan.sites * plan.processes
+    if plan.role_hosts:
+        if plan.port is None or any(len(hosts) != len(ROLES) for hosts in plan.role_hosts):
+            raise LocalError("GENESIS_PLAN", "name a port, and a host for each role of each site")
+        return (plan.port,) * count
     if plan.port is not None:
         last = plan.port + PORTS_PER_SITE * count
         if plan.port < 1 or last > 1 << 16:
@@ -206,15 +222,36 @@ def _make_site(
     """Write keys, certificate and settings of one site; return how it stands in genesis."""
     name = f"site-{index}"
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    host = plan.host_of(index)
-    hosts = tuple(dict.fromkeys((host, "127.0.0.1")))
-    tls = make_certificate(name, hosts, not_before=yesterday)
+    hosts = plan.hosts_of(index)
+    named = tuple(dict.fromkeys((*hosts, "127.0.0.1")))
+    tls = make_certificate(name, named, not_before=yesterday)
     seeds = {
         CONSENSUS_KEY: entropy(SEED_BYTES),
         COSIGNER_KEY: entropy(SEED_BYTES),
         LOG_KEY: log_seed,
     }
     write_site_secrets(directory.keys(name), seeds, *tls)
+    if not plan.role_hosts:
+        _write_site_settings(directory, plan, index, hosts[0], ports)
+    return GenesisSite(
+        name=name,
+        zone=plan.zones[index] if plan.zones else "local",
+        stake=plan.stakes[index] if plan.stakes else 1,
+        consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
+        cosigner_name=f"{plan.chain}.seawall.internal/{name}",
+        cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
+        tls_certificate_pem=tls[1].decode(),
+        peer_address=f"{hosts[0]}:{ports[0] + 1}",
+        client_address=f"{hosts[0]}:{ports[0]}",
+        role_addresses=_role_addresses(hosts, ports),
+    )
+
+
+def _write_site_settings(
+    directory: NetworkDirectory, plan: NetworkPlan, index: int, host: str, ports: Sequence[int]
+) -> None:
+    """Write a settings file for each process of a site."""
+    name = f"site-{index}"
     shared: list[tuple[str, str | int | list[str]]] = [
         ("site", index),
         ("genesis", "../genesis.json"),
@@ -223,37 +260,26 @@ def _make_site(
         ("host", host),
     ]
     frames = ("consensus.frame_address", f"{plan.host}:0")
-    if plan.split:
-        for role, port in zip(ROLES, ports, strict=True):
-            members = [*shared, ("port", port), ("roles", [role])]
-            if role == CONSENSUS:
-                members.append(frames)
-            write_settings(directory.settings(name, role), members)
-    else:
-        write_settings(directory.settings(name), [*shared, ("port", ports[0]), frames])
-    return GenesisSite(
-        name=name,
-        zone="local",
-        stake=plan.stakes[index] if plan.stakes else 1,
-        consensus_key=SigningKey.from_seed(seeds[CONSENSUS_KEY]).public,
-        cosigner_name=f"{plan.chain}.seawall.internal/{name}",
-        cosigner_key=SigningKey.from_seed(seeds[COSIGNER_KEY]).public,
-        tls_certificate_pem=tls[1].decode(),
-        peer_address=f"{host}:{ports[0] + 1}",
-        client_address=f"{host}:{ports[0]}",
-        role_addresses=_role_addresses(plan, host, ports),
-    )
-
-
-def _role_addresses(plan: NetworkPlan, host: str, ports: Sequence[int]) -> tuple[RoleAddress, ...]:
-    """Return where each role of a site is: none of its own unless the site is split."""
     if not plan.split:
+        write_settings(directory.settings(name), [*shared, ("port", ports[0]), frames])
+        return
+    for role, port in zip(ROLES, ports, strict=True):
+        members = [*shared, ("port", port), ("roles", [role])]
+        if role == CONSENSUS:
+            members.append(frames)
+        write_settings(directory.settings(name, role), members)
+
+
+def _role_addresses(hosts: Sequence[str], ports: Sequence[int]) -> tuple[RoleAddress, ...]:
+    """Return where each role of a site is: none of its own where one process serves them all."""
+    if len(ports) == 1:
         return ()
-    port_of = dict(zip(ROLES, ports, strict=True))
-    return tuple(
-        RoleAddress(role, f"{host}:{port_of[role] + 1}", f"{host}:{port_of[role]}")
-        for role in SITE_ROLES
-    )
+    place_of = dict(zip(ROLES, zip(hosts, ports, strict=True), strict=True))
+    addresses = []
+    for role in SITE_ROLES:
+        host, port = place_of[role]
+        addresses.append(RoleAddress(role, f"{host}:{port + 1}", f"{host}:{port}"))
+    return tuple(addresses)
 
 
 def _enrol(

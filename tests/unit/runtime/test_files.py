@@ -97,6 +97,26 @@ def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) 
         keys.read_key(place)
 
 
+@pytest.mark.parametrize(
+    ("mode", "owner", "reader", "exposed"),
+    [
+        (0o600, 1000, 1000, False),
+        (0o400, 0, 0, False),
+        (0o440, 1000, 1000, True),
+        (0o440, 0, 0, True),
+        # As a secret is handed to a process without rights.
+        (0o440, 0, 10_001, False),
+        (0o460, 0, 10_001, True),
+        (0o444, 0, 10_001, True),
+        (0o440, 1000, 10_001, True),
+    ],
+)
+def test_a_group_may_read_what_root_hands_to_it(
+    mode: int, owner: int, reader: int, *, exposed: bool
+) -> None:
+    assert keys.is_exposed(mode, owner=owner, reader=reader) is exposed
+
+
 @pytest.mark.parametrize("content", [b"", b"00" * 31, b"zz" * 32, b"\xff" * 64, b"00" * 33])
 def test_a_key_file_with_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "consensus.key"

@@ -141,6 +141,7 @@ def test_options_keep_the_rules_that_links_need() -> None:
         assert options["grpc.http2.ping_timeout_ms"] == 5_000
     assert dialling["grpc.enable_http_proxy"] == 0
     assert dialling["grpc.max_reconnect_backoff_ms"] == 500
+    assert dialling["grpc.dns_min_time_between_resolutions_ms"] == 1_000
     assert serving["grpc.so_reuseport"] == 0
     # Strictly below what callers send, or they are cut off.
     pause = int(serving["grpc.http2.min_recv_ping_interval_without_data_ms"])

@@ -1,0 +1,28 @@
+# One image for every process of Seawall: `seawall serve ROLE`, hooks, tests. No compiler inside.
+# Built by `make image`; the base is chosen by tag, and must be the same in both stages.
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# What the image holds, by hash, in an environment that has no pip of its own.
+COPY requirements-image.lock ./
+RUN python3 -m venv --without-pip /opt/seawall \
+    && python3 -m pip --python /opt/seawall/bin/python install \
+    --no-deps --require-hashes --only-binary :all: -r requirements-image.lock
+# What builds the wheel, with the modules that are generated from proto/; it stays behind.
+COPY requirements.lock ./
+RUN python3 -m venv /opt/tools \
+    && /opt/tools/bin/pip install --no-deps --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+COPY tools ./tools
+COPY proto ./proto
+COPY services ./services
+RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && python3 -m pip --python /opt/seawall/bin/python install --no-deps dist/*.whl
+
+FROM ${BASE}
+ENV PATH=/opt/seawall/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /opt/seawall /opt/seawall
+USER 10001:10001
+ENTRYPOINT ["seawall"]
