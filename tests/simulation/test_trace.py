@@ -88,7 +88,7 @@ def tampered(trace: dict[str, Any], what: str) -> None:
 
 @pytest.mark.parametrize("what", ["leaders", "rejects", "window", "cutoff"])
 def test_the_second_implementation_can_disagree(what: str) -> None:
-    trace, _ = recorded("honest", 1, "sync")
+    trace, _ = recorded("honest", 2, "sync")
     tampered(trace, what)
     found = Recomputation(trace)
     expected = trace["expected"]
