@@ -87,7 +87,9 @@ class Pace:
         elif lag <= self._lag_max // 3 and core.is_waiting_for_rounds():
             delay_us = max(self._shortest_us, delay_us - self._credit_us)
         # Who has begun a round may have something to say and cannot say more in it: follow at once.
-        if not core.store.authors_at(round_) and not core.is_busy():
+        # Who went past a round without a block lets others wait for it, until they see a later one.
+        is_level = round_ <= self._last_round + 1
+        if is_level and not core.store.authors_at(round_) and not core.is_busy():
             delay_us = max(delay_us, 1000 * parameters.round_delay_ms_idle)
         return delay_us
 

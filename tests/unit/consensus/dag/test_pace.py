@@ -118,6 +118,18 @@ def test_lag_lengthens_the_delay_and_stops_payload() -> None:
     assert pace.due_at(2, 0) == 1000 * PARAMETERS.leader_timeout_ms_max
 
 
+def test_who_has_missed_a_round_does_not_let_others_wait_for_its_block() -> None:
+    core = Core(make_identity(0), COMMITTEE, PARAMETERS, PermutationLeaders(COMMITTEE, 2))
+    core.votes.restore(1, 1)
+    pace = Pace(core, PARAMETERS)
+    pace.count(5, 0)
+    assert not core.is_busy()
+    assert pace.due_at(6, 0) == 1_000_000
+    assert pace.due_at(7, 0) == LEAST_US
+    pace.count(7, LEAST_US)
+    assert pace.due_at(8, LEAST_US) == LEAST_US + 1_000_000
+
+
 def test_without_anything_to_say_the_pause_is_long() -> None:
     core = Core(make_identity(0), COMMITTEE, PARAMETERS, PermutationLeaders(COMMITTEE, 2))
     core.votes.restore(1, 1)
