@@ -39,7 +39,7 @@ async def test_a_version_is_reported_now_and_after_a_restart(tmp_path: Path) -> 
         }
         assert len(found) == 3
         assert found[other.update_id][0] >= 1
-        status = await world.ledger().LedgerStatus(ledger_pb2.LedgerStatusRequest())
+        status = await world.ledger(2).LedgerStatus(ledger_pb2.LedgerStatusRequest())
         assert status.versions[0] >= 1
         await world.stop(2)
         await world.start(2)
