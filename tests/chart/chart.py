@@ -14,7 +14,7 @@ from tests.tidy.checkout import ROOT
 Document: TypeAlias = dict[str, Any]
 
 CHART = ROOT / "helm" / "seawall"
-NAMESPACE = "lab"
+NAMESPACE = "north-sea"
 KUBERNETES = "1.29.0"
 """The oldest version that the chart claims; programs differ in what they take for granted."""
 

@@ -11,9 +11,10 @@ import yaml
 from seawall.config import PORT_NAMES, check, load
 from seawall.runtime.serve import PROCESS_ENVIRONMENT
 from seawall.runtime.service import ROLES
-from seawall.testbed.cluster import FRAME_PORT_OFFSET, make_manifests, read_plan
+from seawall.testbed.cluster import make_manifests, read_plan
 from tests.chart.chart import (
     CHART,
+    NAMESPACE,
     PROGRAMS,
     Document,
     doubles,
@@ -35,7 +36,8 @@ pytestmark = needs_helm
 SHAPES = [*sorted(CHART.glob("ci/*-values.yaml")), CHART / "values-edge.yaml"]
 BASE = 7000
 PORTS = {name: BASE + offset for offset, name in enumerate(PORT_NAMES)}
-FRAMES = BASE + FRAME_PORT_OFFSET
+FRAMES = BASE + len(PORT_NAMES)
+"""Frames come after the ports that every process has."""
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "policies": {"networkPolicy": {"enabled": False}},
@@ -248,7 +250,7 @@ def test_what_pods_mount_is_what_is_made(shape: Path, tmp_path: Path) -> None:
             owner, _, number = pod_name.rpartition("-")
             assert names[owner]["serviceName"] == service
             assert int(number) < names[owner]["replicas"]
-            assert namespace == "lab"
+            assert namespace == NAMESPACE
             assert owner == f"{service}-{site.pool}"
             assert service.endswith(f"-{role}")
 

@@ -1,40 +1,23 @@
-from collections.abc import Sequence
-from functools import partial
-
 import pytest
 
-from seawall.consensus.engine import CommitHistory, Engine, Identity, Record
-from seawall.domain.committee import Committee
-from seawall.domain.parameters import ConsensusParameters
-from seawall.sim.byzantine import Starver
+from seawall.sim.byzantine import starving
 from seawall.sim.machinery import Machinery, honest_machinery, permutation_leaders
 from seawall.sim.network import FixedDelay
 from seawall.sim.plan import Plan
 from tests.scenario.staging import play
 
 
-def starving(engine: str, plan: Plan) -> Machinery:
+def attacked(engine: str, plan: Plan) -> Machinery:
     """Return the true parts, with a fast voter against all leaders in hostile seats."""
     honest = honest_machinery(engine)
-
-    def build(
-        *,
-        identity: Identity,
-        committee: Committee,
-        parameters: ConsensusParameters,
-        recovered: Sequence[Record] = (),
-        history: CommitHistory | None = None,
-    ) -> Engine:
-        del parameters, recovered, history
-        return Starver(identity, committee, partial(permutation_leaders, committee, plan))
-
-    return Machinery(engine=honest.engine, twin=honest.twin, hostile=build)
+    hostile = starving(lambda committee, number: permutation_leaders(committee, plan, number))
+    return Machinery(engine=honest.engine, twin=honest.twin, hostile=hostile)
 
 
 @pytest.mark.parametrize("size", [4, 5, 6, 7])
 def test_a_fast_byzantine_voter_does_not_starve_leaders(engine: str, size: int) -> None:
     plan = Plan(seed=1, stakes=(1,) * size, hostile={size - 1: ()}, commits=100, delay=FixedDelay())
-    world = play(plan, engine, starving(engine, plan))
+    world = play(plan, engine, attacked(engine, plan))
     commits = world.seats[0].ledger.commits
     rounds = commits[-1].leader.round
     hostile = sum(block.ref.author == size - 1 for commit in commits for block in commit.blocks)

@@ -10,6 +10,7 @@ from seawall.codec.block import (
     encode_block,
     seal_block,
     sign_block,
+    signature_of,
 )
 from seawall.codec.commit import (
     commit_digest,
@@ -49,5 +50,6 @@ __all__ = [
     "record_count",
     "seal_block",
     "sign_block",
+    "signature_of",
     "summarise",
 ]

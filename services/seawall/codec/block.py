@@ -130,6 +130,11 @@ def sign_block(block: Block, origin: str, key: SigningKey) -> VerifiedBlock:
     )
 
 
+def signature_of(raw: bytes) -> bytes:
+    """Return the author's signature in the bytes of a signed block, 64 bytes."""
+    return raw[-SIGNATURE_BYTES:]
+
+
 def decode_block(raw: bytes) -> SignedBlock:
     """Return the block in these bytes: unsigned bytes, then 64 bytes of signature.
 

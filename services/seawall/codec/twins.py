@@ -7,28 +7,26 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
+from seawall.codec.refs import REF
+from seawall.crypto.signing import SIGNATURE_BYTES
 from seawall.domain.block import Ref
 from seawall.domain.commit import Twins
 from seawall.errors import PeerError
 
-_TWINS: Final = Struct(">QH32s64sQH32s64s")
+_SIGNED: Final = Struct(f"{REF.format}{SIGNATURE_BYTES}s")
+_PAIR_BYTES: Final = 2 * _SIGNED.size
 
 
 def encode_twins(twins: Iterable[Twins]) -> bytes:
     """Return the canonical bytes of twins."""
     return b"".join(
         [
-            _TWINS.pack(
-                one.first.round,
-                one.first.author,
-                one.first.digest,
-                one.first_signature,
-                one.second.round,
-                one.second.author,
-                one.second.digest,
-                one.second_signature,
-            )
+            _SIGNED.pack(ref.round, ref.author, ref.digest, signature)
             for one in twins
+            for ref, signature in (
+                (one.first, one.first_signature),
+                (one.second, one.second_signature),
+            )
         ]
     )
 
@@ -40,13 +38,16 @@ def decode_twins(data: bytes) -> tuple[Twins, ...]:
         TWINS_TRUNCATED: the bytes end within a pair.
         TWINS_SLOT: a pair of two slots, or of one block.
     """
-    if len(data) % _TWINS.size:
-        hint = f"each pair has {_TWINS.size} bytes"
+    if len(data) % _PAIR_BYTES:
+        hint = f"each pair has {_PAIR_BYTES} bytes"
         raise PeerError("TWINS_TRUNCATED", hint, offset=len(data))
+    signed = _SIGNED.iter_unpack(data)
     return tuple(
         [
-            check_twins(Twins(Ref(*fields[:3]), fields[3], Ref(*fields[4:7]), fields[7]))
-            for fields in _TWINS.iter_unpack(data)
+            check_twins(Twins(Ref(*first), first_signature, Ref(*second), second_signature))
+            for (*first, first_signature), (*second, second_signature) in zip(
+                signed, signed, strict=True
+            )
         ]
     )
 

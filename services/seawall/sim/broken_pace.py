@@ -1,29 +1,25 @@
 """Waiting by older rules, for `mutants`: each lets one faulty site of four slow all the others."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from seawall.consensus.dag import core as core_module
 from seawall.consensus.dag import engine as engine_module
 from seawall.consensus.dag.committer import Committer, _Slot
-from seawall.consensus.dag.core import Core
-from seawall.consensus.dag.engine import DagEngine
 from seawall.consensus.dag.leaders import LeaderSchedule
 from seawall.consensus.dag.proposer import Proposer
 from seawall.consensus.dag.stakes import StakeTable
 from seawall.consensus.dag.store import BlockStore, Vertex
-from seawall.consensus.engine import CommitHistory, Engine, Identity, Record
 from seawall.domain.committee import Committee
-from seawall.domain.parameters import ConsensusParameters
-from seawall.sim.byzantine import Starver
+from seawall.sim.byzantine import starving
 from seawall.sim.foul_leads import leading_foully
 from seawall.sim.machinery import Machinery
 from seawall.sim.mutant import Mutant
 from seawall.sim.network import MILLISECOND_US, SECOND_US, FixedDelay
 from seawall.sim.plan import Aim, Plan
-from seawall.sim.round_robin import RoundRobinLeaders
+from seawall.sim.round_robin import RoundRobinEngine, RoundRobinLeaders
 
 HELD_US: Final = 100 * MILLISECOND_US
 STARVED_US: Final = 10 * SECOND_US
@@ -65,13 +61,10 @@ class SlotwiseProposer(Proposer):
             self.timeout_us = min(longest_us, timeout_us << undecided)
 
 
-class FewLeadersEngine(DagEngine):
+class FewLeadersEngine(RoundRobinEngine):
     """The DAG engine with one leader a round, all sites but the last one by turns."""
 
-    def _make_core(
-        self, identity: Identity, committee: Committee, parameters: ConsensusParameters
-    ) -> Core:
-        return Core(identity, committee, parameters, RoundRobinLeaders(committee.size - 1))
+    followers = 1
 
 
 def few_leaders(committee: Committee, plan: Plan, number: int) -> tuple[int, ...]:
@@ -95,18 +88,6 @@ def _with_a_fast_voter(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
     No message is held for longer than a fraction of the timeout. The others lead by turns: a round
     that the hostile site leads would only cost it votes.
     """
-
-    def starver(
-        *,
-        identity: Identity,
-        committee: Committee,
-        parameters: ConsensusParameters,
-        recovered: Sequence[Record] = (),
-        history: CommitHistory | None = None,
-    ) -> Engine:
-        del parameters, recovered, history
-        return Starver(identity, committee, RoundRobinLeaders(committee.size - 1).leaders)
-
     planned = replace(
         plan,
         stakes=(1,) * 4,
@@ -117,7 +98,8 @@ def _with_a_fast_voter(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:
         commits=50,
         limit_us=STARVED_US,
     )
-    return planned, replace(parts, engine=FewLeadersEngine, leaders=few_leaders, hostile=starver)
+    hostile = starving(lambda committee, number: few_leaders(committee, planned, number))
+    return planned, replace(parts, engine=FewLeadersEngine, leaders=few_leaders, hostile=hostile)
 
 
 def _with_foul_leads(plan: Plan, parts: Machinery) -> tuple[Plan, Machinery]:

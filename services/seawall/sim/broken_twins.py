@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import structs
 
+from seawall.codec import signature_of
 from seawall.consensus.dag import core as core_module
 from seawall.consensus.dag import engine as engine_module
 from seawall.consensus.dag.core import Core
@@ -13,7 +14,6 @@ from seawall.consensus.dag.recovery import Restored, restore
 from seawall.consensus.dag.store import BlockStore, Vertex
 from seawall.consensus.dag.twins import twins_in
 from seawall.consensus.engine import Record
-from seawall.crypto.signing import SIGNATURE_BYTES
 from seawall.domain.commit import Commit, Twins, Verdict
 from seawall.domain.committee import Committee
 from seawall.sim.broken_votes import many_rounds
@@ -32,7 +32,7 @@ def held_twins(store: BlockStore, delivered: Sequence[Vertex]) -> tuple[Twins, .
         slot = store.at_slot(second.round, second.author)
         others = sorted([one for one in slot if one is not second], key=lambda one: one.ref)
         for first in others[:1]:
-            signatures = [one.block.raw[-SIGNATURE_BYTES:] for one in (first, second)]
+            signatures = [signature_of(one.block.raw) for one in (first, second)]
             found.append(Twins(first.ref, signatures[0], second.ref, signatures[1]))
     return tuple(found)
 

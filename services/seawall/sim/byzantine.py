@@ -4,6 +4,7 @@ They are engines like any other, so a world runs them in any seat that its plan 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -266,3 +267,20 @@ class Starver:
             chosen.append(held[author])
             stake += self._committee.stake_of([author])
         return tuple(chosen) if stake >= self._committee.quorum else None
+
+
+def starving(shunned: Callable[[Committee, int], Sequence[int]]) -> EngineFactory:
+    """Return a factory of fast voters; `shunned` says whom to leave out in a round."""
+
+    def build(
+        *,
+        identity: Identity,
+        committee: Committee,
+        parameters: ConsensusParameters,
+        recovered: Sequence[Record] = (),
+        history: CommitHistory | None = None,
+    ) -> Engine:
+        del parameters, recovered, history
+        return Starver(identity, committee, partial(shunned, committee))
+
+    return build

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Final
 
-from seawall.codec import block_signing_message
+from seawall.codec import block_signing_message, signature_of
 from seawall.consensus.engine import Output
-from seawall.crypto.signing import SIGNATURE_BYTES, verify
+from seawall.crypto.signing import verify
 from seawall.domain.commit import Commit, Twins
 from seawall.sim.checking import Checker
 from seawall.sim.plan import Plan
@@ -71,7 +71,7 @@ class TwinsNamed(Checker):
         """Return what this commit must say; its blocks are known from here on."""
         found: list[Twins] = []
         for block in commit.blocks:
-            signature = block.raw[-SIGNATURE_BYTES:]
+            signature = signature_of(block.raw)
             before = self._slots.setdefault(block.ref.slot, {})
             if before:
                 first = min(before)

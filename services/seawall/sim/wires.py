@@ -1,5 +1,6 @@
 """How messages get from seat to seat in a world: links that come and go, sending, arriving."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from seawall.sim.seat import Seat
 
 
-class Wired(Costless):
+class Wired(Costless, ABC):
     """The part of a world that carries messages. When what happens is the world's own matter."""
 
     network: Network
@@ -32,13 +33,13 @@ class Wired(Costless):
     seats: tuple["Seat", ...]
     own_send_crashes: int
 
+    @abstractmethod
     def at(self, time_us: int, action: Callable[[], None]) -> None:
         """Do something at a virtual time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def push(self, seat: "Seat", event: Event) -> None:
         """Hand one event to a seat."""
-        raise NotImplementedError
 
     def refresh(self) -> None:
         """Bring the links in line with the facts, and tell both ends of every one that changed."""

@@ -40,9 +40,6 @@ from seawall.testbed.directory import GENESIS_NAME
 from seawall.testbed.genesis_maker import MadeNetwork, NetworkPlan, make_network
 from seawall.testbed.tasks import digits_task
 
-FRAME_PORT_OFFSET: Final = 4
-"""Port of frames between validators, from the base port of a consensus process on."""
-
 SITES_MIN: Final = 4
 """Fewer sites tolerate no faulty one."""
 

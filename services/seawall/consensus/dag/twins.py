@@ -9,8 +9,8 @@ Source: docs/protocol.md, section 5.
 
 from collections.abc import Sequence
 
+from seawall.codec import signature_of
 from seawall.consensus.dag.store import BlockStore, Vertex
-from seawall.crypto.signing import SIGNATURE_BYTES
 from seawall.domain.commit import Twins
 
 
@@ -32,11 +32,6 @@ def twins_in(store: BlockStore, delivered: Sequence[Vertex]) -> tuple[Twins, ...
         del to_come[second.number]
         if before:
             first = min(before, key=lambda one: one.ref)
-            found.append(
-                Twins(first.ref, _signature(first), second.ref, _signature(second)),
-            )
+            signatures = [signature_of(one.block.raw) for one in (first, second)]
+            found.append(Twins(first.ref, signatures[0], second.ref, signatures[1]))
     return tuple(found)
-
-
-def _signature(vertex: Vertex) -> bytes:
-    return vertex.block.raw[-SIGNATURE_BYTES:]
