@@ -126,7 +126,7 @@ class Appender:
         """Return once everything that was answered so far is durable.
 
         Raises:
-            OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure.
+            OperationalError: STORE_FULL, STORE_WRITE, LEDGER_STOPPED after a failure or the end.
 
         """
         taken = self._taken
@@ -142,7 +142,7 @@ class Appender:
             raise self._failed
 
     async def run(self) -> None:
-        """Execute and write what is queued until cancelled.
+        """Execute and write what is queued until cancelled; then nobody waits here any more.
 
         Raises:
             OperationalError: a write failed: nothing more can be promised.
@@ -158,6 +158,9 @@ class Appender:
             if isinstance(error, SeawallError):
                 self._fail(error)
             raise error from None
+        finally:
+            if self._failed is None:
+                self._fail(OperationalError("LEDGER_STOPPED", "this ledger is stopping: try again"))
 
     # --- executing ------------------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ GENESIS = make_genesis()
 ORIGIN = origin_of(GENESIS)
 
 
+GATE_SECONDS_MAX = 20.0
+"""A thread that waits at the gate would keep a failing test from its end."""
+
+
 class GatedStore(MemoryStore):
     """A store whose disk takes nothing until the gate is open; `commits` counts what it took."""
 
@@ -60,7 +64,7 @@ class _Gated:
 
     def commit(self) -> None:
         """Wait, then apply, or fail."""
-        self._store.gate.wait()
+        assert self._store.gate.wait(GATE_SECONDS_MAX), "the test opens the gate"
         if self._store.fault is not None:
             raise self._store.fault
         self._store.commits += 1
@@ -266,6 +270,23 @@ async def test_who_waits_for_room_hears_of_a_failure(monkeypatch: pytest.MonkeyP
         await running
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(outcomes[-1], OperationalError)
+
+
+async def test_nobody_waits_for_a_ledger_that_has_stopped() -> None:
+    bench = Bench()
+    bench.store.gate.clear()
+    running = asyncio.ensure_future(bench.appender.run())
+    await bench.appender.append(bench.commit())
+    flushed = asyncio.ensure_future(bench.appender.flush())
+    await turns()
+    running.cancel()
+    bench.store.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    with pytest.raises(OperationalError, match="LEDGER_STOPPED"):
+        await flushed
+    with pytest.raises(OperationalError, match="LEDGER_STOPPED"):
+        await bench.appender.append(bench.commit())
 
 
 async def test_a_quorum_for_another_tree_stops_the_ledger() -> None:
