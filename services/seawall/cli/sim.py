@@ -11,8 +11,9 @@ from seawall.chaos.experiment.plain import FILE_SIZE_BYTES_MAX
 from seawall.chaos.experiment.reading import Loaded, load, with_seed
 from seawall.cli import console
 from seawall.errors import LocalError, OperationalError
+from seawall.testbed.experiment.outcome import Result, document_of
 from seawall.testbed.experiment.page import render_page
-from seawall.testbed.experiment.runner import Result, document_of, run_simulated
+from seawall.testbed.experiment.runner import run_simulated
 from seawall.testbed.experiment.tables import summary
 
 EXIT_CODES: Final = """exit codes:
