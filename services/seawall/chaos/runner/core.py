@@ -103,7 +103,7 @@ class Core:
     @property
     def wake_us(self) -> int | None:
         """Return when to come with a `Tick` if nothing else happens before; None for never."""
-        if self.phase in (Phase.PREPARE, Phase.CHECK, Phase.DONE):
+        if self.phase in (Phase.PREPARE, Phase.DONE):
             return None
         times = list(self._times())
         return min(times) if times else None
@@ -129,6 +129,8 @@ class Core:
         match one.stage:
             case Stage.PLANNED if self.phase is Phase.HOLD:
                 yield self._hold_us + one.injection.begin_us
+            case Stage.ACTIVE if self._stays(one):
+                yield one.renew_us
             case Stage.ACTIVE:
                 yield min(one.renew_us, self._hold_us + one.injection.end_us)
             case Stage.REVERTING if one.retry_us:
@@ -224,8 +226,7 @@ class Core:
         for breach in breaches:
             self._note(records.Breached(at_us=self._now_us, breach=breach))
             self.breaches.append(breach)
-        self._note(records.Ended(at_us=self._now_us, cause=self.cause))
-        self._enter(Phase.DONE, 0)
+        self._enter(Phase.RESTORE, 0)
 
     # --- what time brings -----------------------------------------------------------------------
 
@@ -237,11 +238,14 @@ class Core:
             self._hold()
             if self._now_us >= self._end_us:
                 self._enter(Phase.HEAL, 0)
-        if self.phase is Phase.HEAL:
+        if self.phase in (Phase.HEAL, Phase.RECOVER, Phase.CHECK, Phase.RESTORE):
             self._heal()
-            if all(fault.is_over for fault in self.faults):
-                short = self.cause is not Cause.FINISHED
-                self._enter(Phase.RECOVER, 0 if short else self._schedule.recover_us)
+        if self.phase is Phase.RESTORE and all(fault.is_over for fault in self.faults):
+            self._note(records.Ended(at_us=self._now_us, cause=self.cause))
+            self._enter(Phase.DONE, 0)
+        if self.phase is Phase.HEAL and all(self._is_healed(fault) for fault in self.faults):
+            short = self.cause is not Cause.FINISHED
+            self._enter(Phase.RECOVER, 0 if short else self._schedule.recover_us)
         if self.phase is Phase.RECOVER and self._now_us >= self._end_us:
             self._enter(Phase.CHECK, 0)
             self._out.append(Check())
@@ -269,13 +273,30 @@ class Core:
             self._note(intended)
             one.stage = Stage.APPLYING
             self._out.append(Apply(injection, lease))
-        elif one.stage is Stage.ACTIVE and since_us >= injection.end_us:
+        elif one.stage is Stage.ACTIVE and since_us >= injection.end_us and not self._stays(one):
             self._revert(one)
-        elif one.stage is Stage.ACTIVE and self._now_us >= one.renew_us:
+        else:
+            self._keep(one)
+
+    def _keep(self, one: InjectionCourse) -> None:
+        """Prolong a lease in time, and try again to revert what could not be."""
+        if one.stage is Stage.ACTIVE and self._now_us >= one.renew_us:
             self._lease(one)
-            self._out.append(Renew(injection, lease))
+            self._out.append(Renew(one.injection, self._schedule.lease_seconds))
         elif self._retries(one):
             self._revert(one)
+
+    def _stays(self, one: InjectionCourse) -> bool:
+        """Return whether it is not taken back yet, though faults end."""
+        whole = self.cause is Cause.FINISHED and self.phase is not Phase.RESTORE
+        return one.injection.stays and whole
+
+    def _is_healed(self, fault: FaultCourse) -> bool:
+        """Return whether nothing of a fault is in force but what stays."""
+        staying = [one for one in fault.injections if one.stage is Stage.ACTIVE]
+        if fault.stage is FaultStage.RUNNING and staying:
+            return all(one.is_over or self._stays(one) for one in fault.injections)
+        return fault.is_over
 
     def _retries(self, one: InjectionCourse) -> bool:
         """Return whether it is time to try again to revert it."""
@@ -289,8 +310,10 @@ class Core:
             for one in fault.injections:
                 if one.stage is Stage.PLANNED:
                     one.stage = Stage.DROPPED
-                elif one.stage is Stage.ACTIVE or self._retries(one):
+                elif one.stage is Stage.ACTIVE and not self._stays(one):
                     self._revert(one)
+                else:
+                    self._keep(one)
             self._close(fault)
 
     def _revert(self, one: InjectionCourse) -> None:

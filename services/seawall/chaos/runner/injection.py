@@ -19,6 +19,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         site: index of the site that it is done to, as in genesis.
         begin_us: when it begins, microseconds after the beginning of hold.
         end_us: when it ends, from there as well.
+        stays: it is only taken back after the ledgers were read, as a site that is lost for good.
 
     """
 
@@ -29,6 +30,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     site: int
     begin_us: int
     end_us: int
+    stays: bool = False
     detail: dict[str, Any] = {}
 
     @property

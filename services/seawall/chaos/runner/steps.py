@@ -18,6 +18,8 @@ class Phase(StrEnum):
     HEAL = "heal"
     RECOVER = "recover"
     CHECK = "check"
+    RESTORE = "restore"
+    """What was to stay until here is taken back."""
     DONE = "done"
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from seawall.chaos.runner.core import REVERT_TRIES_MAX, Core
 from seawall.chaos.runner.course import Stage
@@ -21,6 +22,7 @@ from seawall.chaos.runner.steps import (
     Apply,
     Cause,
     Check,
+    Enter,
     Event,
     Note,
     Phase,
@@ -31,7 +33,15 @@ from seawall.chaos.runner.steps import (
 )
 from tests.unit.chaos.runner.sites import BROKE, SECOND, STOP, Sites, injection, run, schedule
 
-ORDER = [Phase.BASELINE, Phase.HOLD, Phase.HEAL, Phase.RECOVER, Phase.CHECK, Phase.DONE]
+ORDER = [
+    Phase.BASELINE,
+    Phase.HOLD,
+    Phase.HEAL,
+    Phase.RECOVER,
+    Phase.CHECK,
+    Phase.RESTORE,
+    Phase.DONE,
+]
 
 
 def sites_of(
@@ -88,6 +98,19 @@ def test_a_rolling_fault_does_one_site_after_the_other() -> None:
         (step, site) for site in range(3) for step in ("Apply", "Revert")
     )
     assert [site for step, site in steps if step == "Apply"] == [0, 1, 2]
+
+
+def test_a_site_that_is_lost_for_good_comes_back_after_the_ledgers_were_read() -> None:
+    core, sites = Core(schedule((0, 10))), sites_of(((1, 0, 10),))
+    sites.planned = ((structs.replace(injection(0, 1), stays=True),),)
+    assert run(core, sites)
+    assert [type(one) for one in sites.commands if isinstance(one, Check | Revert)] == [
+        Check,
+        Revert,
+    ]
+    assert not sites.in_force
+    recovering = sites.commands.index(Enter(Phase.RECOVER))
+    assert any(isinstance(one, Renew) for one in sites.commands[recovering:])
 
 
 @pytest.mark.parametrize(("event", "cause"), [(STOP, Cause.STOPPED), (BROKE, Cause.BREACH)])
@@ -154,6 +177,7 @@ MEMBERS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(
     faults=st.lists(st.tuples(st.integers(0, 8), MEMBERS), max_size=4),
+    stays=st.booleans(),
     seed=st.integers(0, 10**6),
     trouble=st.sampled_from([0.0, 0.1, 0.5]),
     revert_trouble=st.sampled_from([0.0, 0.3, 1.0]),
@@ -165,6 +189,7 @@ MEMBERS = st.lists(
 )
 def test_every_path_takes_back_what_it_did_whatever_crashes(
     faults: list[tuple[int, list[tuple[int, int]]]],
+    stays: bool,  # noqa: FBT001 - drawn by name
     seed: int,
     trouble: float,
     revert_trouble: float,
@@ -176,6 +201,9 @@ def test_every_path_takes_back_what_it_did_whatever_crashes(
     )
     core = Core(schedule(*[(at, 10) for at, _ in faults]))
     sites = sites_of(*planned, seed=seed, trouble=trouble, revert_trouble=revert_trouble)
+    if stays and sites.planned:
+        first = tuple([structs.replace(one, stays=True) for one in sites.planned[0]])
+        sites.planned = (first, *sites.planned[1:])
     run(core, sites, *[(at * SECOND, event) for at, event in extra], steps_max=crash_after)
     # The runner is killed here: whoever reads its journal knows all that may be in force.
     kept = reread(sites.journal)
