@@ -31,9 +31,19 @@ PLANE: Final = "plane"
 PROCESS: Final = "process"
 CLIENT: Final = "client"
 
+PLANE_KINDS: Final = ("crash", "partition")
+"""Kinds of fault that the fault plane of this version does."""
+
 KILL: Final = "kill"
 WIPE: Final = "wipe"
 """End a process, and remove its data as well."""
+
+DELAY: Final = "delay"
+LEAST_US: Final = 500
+"""What is nearer than this one way is as near as processes of one machine are."""
+
+TERRAIN: Final = -1
+"""Number of the fault that stands for the distances between zones."""
 
 OUTBOUND: Final = "PARTITION_DIRECTION_OUTBOUND"
 UNSUPPORTED: Final = "CHAOS_UNSUPPORTED"
@@ -112,11 +122,49 @@ def injections_of(
             return tuple([injection(PLANE, kind, site, members) for site in sites])
 
 
+def one_way_us(experiment: Experiment) -> dict[links.Direction, int]:
+    """Return how far apart sites are, by direction, where that is worth a delay."""
+    matrix, zones = experiment.zone_matrix, experiment.site_zones
+    between = matrix.one_way_us()
+    found = {
+        (a, b): between.get(f"{zones[a]}>{zones[b]}", matrix.inside_us // 2)
+        for a in range(len(zones))
+        for b in range(len(zones))
+        if a != b
+    }
+    return {pair: far_us for pair, far_us in found.items() if far_us >= LEAST_US}
+
+
+def terrain_of(experiment: Experiment, run: str) -> tuple[Injection, ...]:
+    """Return the distances between zones as delays, which last as long as the run."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for (source, target), far_us in one_way_us(experiment).items():
+        found.setdefault((source, far_us), []).append(target)
+    return tuple(
+        [
+            Injection(
+                id=f"{run}/zones/{source}/{far_us}",
+                fault=TERRAIN,
+                actuator=PLANE,
+                kind=DELAY,
+                site=source,
+                begin_us=0,
+                end_us=0,
+                detail=_with_peers(DELAY, {"add_us": far_us}, peers),
+            )
+            for (source, far_us), peers in sorted(found.items())
+        ]
+    )
+
+
 def obstacles(
     experiment: Experiment, plane_kinds: Iterable[str], platform: str
 ) -> Iterator[Problem]:
     """Yield what a platform with these kinds in its fault planes cannot do."""
     known = tuple(plane_kinds)
+    if DELAY not in known and one_way_us(experiment):
+        hint = f"round trips between zones need {DELAY}, which no actuator of {platform} does"
+        yield Problem(code=UNSUPPORTED, hint=hint, path=("spec", "topology", "zones"))
     for number, fault in enumerate(experiment.spec.faults):
         path = ("spec", "faults", number, fault.kind)
         detail = fault.detail

@@ -13,7 +13,8 @@ from seawall.chaos.runner.injection import Injection
 from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.runtime.status import error_from
 
-CALL_SECONDS_MAX: Final = 3.0
+CALL_SECONDS_MAX: Final = 5.0
+"""For an answer; a process that is just starting is waited for as long."""
 GONE: Final = "FAULT_ID"
 """The code with which a process says that it has no such fault."""
 
@@ -38,7 +39,7 @@ class PlaneActuator:
         spec = self.spec_of(injection, lease_seconds)
         try:
             async with self._calling(injection.site) as plane:
-                await plane.Apply(fault_plane_pb2.ApplyRequest(fault=spec))
+                await plane.Apply(fault_plane_pb2.ApplyRequest(fault=spec), wait_for_ready=True)
         except SeawallError as fault:
             if fault.code != GONE:
                 raise
@@ -49,13 +50,14 @@ class PlaneActuator:
         """Prolong the lease."""
         request = fault_plane_pb2.RenewRequest(id=injection.id, lease_seconds=lease_seconds)
         async with self._calling(injection.site) as plane:
-            await plane.Renew(request)
+            await plane.Renew(request, wait_for_ready=True)
 
     async def revert(self, injection: Injection) -> None:
         """End the fault, if it is there."""
         try:
             async with self._calling(injection.site) as plane:
-                await plane.Revert(fault_plane_pb2.RevertRequest(id=injection.id))
+                request = fault_plane_pb2.RevertRequest(id=injection.id)
+                await plane.Revert(request, wait_for_ready=True)
         except SeawallError as fault:
             if fault.code != GONE:
                 raise
@@ -77,7 +79,7 @@ class PlaneActuator:
 
     async def _list(self, site: int) -> Any:  # noqa: ANN401 - a generated message
         async with self._calling(site) as plane:
-            return await plane.List(fault_plane_pb2.ListRequest())
+            return await plane.List(fault_plane_pb2.ListRequest(), wait_for_ready=True)
 
     def spec_of(self, injection: Injection, lease_seconds: int) -> fault_plane_pb2.FaultSpec:
         """Return an injection as the contract has it.

@@ -1,7 +1,7 @@
 """Looks at whether a fault is real, through other eyes than those of what injects it.
 
 What arrives at other sites, which processes are gone, how long updates take. Where nothing outside
-can see a fault (a clock, a disk that lies, a lie that others cannot prove) the target's own count of
+can see a fault (a clock, a disk that lies, a lie that nobody can prove) the target's own count of
 its strikes is taken, and the evidence says so.
 """
 
@@ -138,7 +138,7 @@ class CutProbe:
 
 
 class StopProbe:
-    """A crash is real when the processes that ran before it are gone, at every site that it hits."""
+    """A crash is real when the processes that ran before it are gone at every site."""
 
     def __init__(self, eyes: Eyes, hit: Sequence[int]) -> None:
         """Look at the processes of these sites."""

@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import grpc.aio
 
 from seawall.api.v1 import fault_plane_pb2_grpc
 from seawall.client import Chain
@@ -14,12 +17,29 @@ from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.processes import ProcessRecord, is_running, read_run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalSites:
-    """A local network: where it lies, and its chain."""
+    """A local network: where it lies, and its chain; an asynchronous context manager.
+
+    Channels to fault planes are opened once, and closed at its end.
+    """
 
     directory: NetworkDirectory
     chain: Chain
+    _channels: dict[int, grpc.aio.Channel] = field(default_factory=dict)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        channels, self._channels = tuple(self._channels.values()), {}
+        for channel in channels:
+            await channel.close()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,9 +67,12 @@ class LocalSites:
     @asynccontextmanager
     async def fault_plane(self, site: int) -> AsyncIterator[Any]:
         """Have a stub of a site's fault plane, called under the site's own certificate."""
+        if site not in self._channels:
+            self._channels[site] = self._dial(site)
+        yield fault_plane_pb2_grpc.FaultPlaneServiceStub(self._channels[site])
+
+    def _dial(self, site: int) -> grpc.aio.Channel:
         member = self.chain.genesis.sites[site]
         keys = self.directory.keys(member.name)
         key, certificate = (keys / "tls.key").read_bytes(), (keys / "tls.crt").read_bytes()
-        address = member.peer_address_of(CONSENSUS)
-        async with peer_channel(member, key, certificate, address=address) as channel:
-            yield fault_plane_pb2_grpc.FaultPlaneServiceStub(channel)
+        return peer_channel(member, key, certificate, address=member.peer_address_of(CONSENSUS))
