@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import datetime as dt
 import json
+import logging
 import os
 import signal
 import sys
@@ -72,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         _tell(arguments, f"simulating, report in {home.path}")
         result, records = run_simulated(loaded), ()
     else:
+        # Streams of killed sites end in ways of which the library warns; what matters is judged.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         result, records = asyncio.run(_on_sites(loaded, home, arguments))
     write_reports(result, home, records, began)
     lines = [*summary(result), f"report:  {home.path / 'report.html'}"]

@@ -153,8 +153,8 @@ class Core:
                 self._note(records.Breached(at_us=self._now_us, breach=breach))
                 self.breaches.append(breach)
                 self._abort(Cause.BREACH)
-            case Checked(breaches=breaches):
-                self._finish(breaches)
+            case Checked(breaches=breaches, failure=failure):
+                self._finish(breaches, failure)
             case Looked(fault=number, confirmation=confirmation):
                 self._looked(self.faults[number], confirmation)
             case Resolved() | Watching() | ApplyFailed():
@@ -220,9 +220,12 @@ class Core:
             if confirmation.is_seen:
                 self._confirm(fault)
 
-    def _finish(self, breaches: tuple[Breach, ...]) -> None:
+    def _finish(self, breaches: tuple[Breach, ...], failure: str) -> None:
         if self.phase is not Phase.CHECK:
             return
+        if failure:
+            self.failure = self.failure or failure
+            self.cause = Cause.LEDGERS if self.cause is Cause.FINISHED else self.cause
         for breach in breaches:
             self._note(records.Breached(at_us=self._now_us, breach=breach))
             self.breaches.append(breach)

@@ -202,9 +202,13 @@ class Driver:
             await self._events.put(WasReverted(injection.id))
 
     async def _check(self) -> None:
-        await self._platform.workload.finish()
-        found = await _bounded(self._platform.ledgers.check(), CHECK_SECONDS_MAX)
-        await self._events.put(Checked(found))
+        try:
+            await _bounded(self._platform.workload.finish(), CHECK_SECONDS_MAX)
+            found = await _bounded(self._platform.ledgers.check(), CHECK_SECONDS_MAX)
+        except SeawallError as fault:
+            await self._events.put(Checked((), f"{fault.code}: {fault.hint}"))
+        else:
+            await self._events.put(Checked(found))
 
     def _actuator(self, injection: Injection) -> Actuator:
         return self._platform.actuator(injection.actuator)

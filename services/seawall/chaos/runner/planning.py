@@ -122,6 +122,19 @@ def injections_of(
             return tuple([injection(PLANE, kind, site, members) for site in sites])
 
 
+def liars(experiment: Experiment) -> tuple[int, ...]:
+    """Return the sites whose word counts for nothing: they lie, or their disks do.
+
+    A site that loses its disk is none of them: it must have everything again in the end.
+    """
+    found: dict[int, None] = {}
+    for number, fault in enumerate(experiment.spec.faults):
+        detail = fault.detail
+        if isinstance(detail, Byzantine) or (isinstance(detail, Disk) and detail.lying):
+            found.update(dict.fromkeys(targets_of(experiment, number)["targets"]))
+    return tuple(sorted(found))
+
+
 def one_way_us(experiment: Experiment) -> dict[links.Direction, int]:
     """Return how far apart sites are, by direction, where that is worth a delay."""
     matrix, zones = experiment.zone_matrix, experiment.site_zones

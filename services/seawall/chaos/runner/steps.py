@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """An invariant did not hold."""
     INJECTION = "injection"
     """A fault could not be injected."""
+    LEDGERS = "ledgers"
+    """The ledgers could not be read at the end."""
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -115,9 +117,10 @@ class Stop(_Step, frozen=True):
 
 
 class Checked(_Step, frozen=True):
-    """The ledgers were read; what in them does not hold."""
+    """The ledgers were read; what in them does not hold, or why they could not be read."""
 
     breaches: tuple[Breach, ...]
+    failure: str = ""
 
 
 Event: TypeAlias = (

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from seawall.chaos.experiment.checks import faulty_sites
 from seawall.chaos.experiment.reading import Loaded
 from seawall.chaos.runner.core import Core
-from seawall.chaos.runner.planning import hit_directions, hit_sites
+from seawall.chaos.runner.planning import hit_directions, hit_sites, liars
 from seawall.chaos.runner.steps import Cause, Phase
 from seawall.testbed.chaos.ledgers import SiteLedgers
 from seawall.testbed.chaos.load import OpenLoad
@@ -39,7 +38,7 @@ def conclude(
         for one in fault.injections
         if one.injection.stays
     ]
-    excused = (*faulty_sites(experiment), *lost)
+    excused = (*liars(experiment), *lost)
     sites = range(experiment.spec.topology.sites)
     running = [site for site in sites if site not in excused]
     elapsed_us = core.marks_us[Phase.DONE] - start_us
@@ -165,6 +164,7 @@ def _cut_short(core: Core, ledgers: SiteLedgers) -> Sequence[Finding]:
     why = {
         Cause.STOPPED: "it was stopped by a signal",
         Cause.INJECTION: f"a fault could not be injected: {core.failure}",
+        Cause.LEDGERS: f"the ledgers could not be read: {core.failure}",
     }
     found = [cut_short(why[core.cause])] if core.cause in why else []
     if ledgers.behind:

@@ -81,6 +81,10 @@ class SiteLedgers:
             raise OperationalError("CHAOS_LEDGERS", "no site answers")
         ledgers: dict[str, Exported] = {}
         for view in level:
+            if not view.certified:
+                # It has lost whatever was ever acknowledged.
+                ledgers[view.name] = Exported(entries=(), size=0, root=b"")
+                continue
             path = self.home / "ledgers" / f"{view.name}.jsonl"
             ledgers[view.name] = await export_ledger(self.observer, view.site, path)
         findings = await judging.judge(
@@ -114,7 +118,7 @@ class SiteLedgers:
             asked = self._asked(self.looks[-1][1])
             self.behind = tuple([one.name for one in asked if one not in level])
             # Without any that is level: those that have the most.
-            level = level or [one for one in asked if one.up and one.certified]
+            level = level or [one for one in asked if one.up]
         return tuple(level)
 
     def _asked(self, views: Sequence[SiteView]) -> list[SiteView]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from seawall.chaos.experiment.checks import faulty_sites, targets_of
+from seawall.chaos.experiment.checks import targets_of
 from seawall.chaos.experiment.faults import Byzantine
 from seawall.chaos.experiment.reading import Loaded
 from seawall.chaos.experiment.schema import Experiment
@@ -19,6 +19,7 @@ from seawall.chaos.runner.planning import (
     PLANE,
     PLANE_KINDS,
     injections_of,
+    liars,
     obstacles,
     terrain_of,
 )
@@ -151,7 +152,7 @@ def expected_of(experiment: Experiment, names: tuple[str, ...], load: OpenLoad) 
         for one in injections_of(experiment, number, "", ()):
             if one.stays:
                 lost[one.site] = None
-    excused = tuple(dict.fromkeys([*faulty_sites(experiment), *lost]))
+    excused = tuple(dict.fromkeys([*liars(experiment), *lost]))
     return Expected(acknowledged=load.acknowledged, excused=excused, convicted=tuple(convicted))
 
 
