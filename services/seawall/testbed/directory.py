@@ -10,6 +10,7 @@ contributors/<name>.key     one seed for each contributor
 <site>/<process>.log        what its processes log
 receipts/<update id>.json   receipts of updates submitted from this directory
 run.json                    the processes that run now
+prometheus.yml              for a Prometheus that scrapes them, with the rules beside it
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 GENESIS_NAME: Final = "genesis.json"
+RULES_NAME: Final = "prometheus-rules.yml"
 DIRECTORY_DEFAULT: Final = "sites"
 
 
@@ -35,6 +37,16 @@ class NetworkDirectory:
     def run(self) -> Path:
         """The file that names the running processes."""
         return self.path / "run.json"
+
+    @property
+    def prometheus(self) -> Path:
+        """The settings of a Prometheus that scrapes the network."""
+        return self.path / "prometheus.yml"
+
+    @property
+    def rules(self) -> Path:
+        """The recording rules and alerts that those settings load."""
+        return self.path / RULES_NAME
 
     @property
     def supervisor_log(self) -> Path:
