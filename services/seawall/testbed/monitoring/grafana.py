@@ -144,7 +144,8 @@ def _drawn(panel: Panel) -> Builder:
             colours = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges")
             return heatmap.Panel().y_axis(axis).color(colours).calculate(calculate=False)
         case "timeline":
-            return statetimeline.Panel().unit(panel.unit).merge_values(merge_values=True)
+            bands = statetimeline.Panel().unit(panel.unit).merge_values(merge_values=True)
+            return bands.line_width(0).fill_opacity(70)
         case "graph" | "stacked":
             legend = common.VizLegendOptions().show_legend(show_legend=True)
             legend = legend.display_mode(common_models.LegendDisplayMode.LIST)
