@@ -24,5 +24,8 @@ RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
 FROM ${BASE}
 ENV PATH=/opt/seawall/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/seawall /opt/seawall
+# The commit that was built, for seawall_build_info; last, so that it costs no layer its cache.
+ARG GIT_SHA=unknown
+ENV SEAWALL_GIT_SHA=$GIT_SHA
 USER 10001:10001
 ENTRYPOINT ["seawall"]

@@ -18,6 +18,8 @@ SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 FAULTS_FLAGS ?=
 FUZZ_FLAGS ?=
+# What the chart ships for Prometheus and Grafana; written by `make format`.
+MONITORING := helm/seawall/files
 # Of `make image`: its name, the base image by tag, and what builds it.
 IMAGE ?= seawall:dev
 IMAGE_BASE ?= python:3.11-slim
@@ -100,6 +102,8 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@echo "check: docs/errors.md, docs/experiment.schema.json"
 	@$(BIN)/python tools/error_codes.py --check
 	@$(BIN)/python tools/experiment_schema.py --check
+	@echo "check: dashboards and rules"
+	@$(BIN)/seawall dashboards --out $(MONITORING) --check || { echo "run: make format" >&2; exit 1; }
 
 .PHONY: format
 format: setup ## Format and repair what can be repaired; regenerate pages.
@@ -109,6 +113,7 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
 	@$(BIN)/python -m tests.cases.bad_input_page
+	@$(BIN)/seawall dashboards --out $(MONITORING)
 
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
@@ -128,7 +133,8 @@ image: ## Build the container image (IMAGE=seawall:dev IMAGE_BASE=python:3.11-sl
 	@[ -n "$(IMAGE_BUILDER)" ] || { echo "Building an image needs docker, podman or buildah, running;" \
 	"on Debian: apt-get install buildah" >&2; exit 1; }
 	@echo "image: $(IMAGE) on $(IMAGE_BASE), by $(IMAGE_BUILDER)"
-	@$(IMAGE_BUILDER) build --build-arg BASE=$(IMAGE_BASE) --tag $(IMAGE) .
+	@$(IMAGE_BUILDER) build --build-arg BASE=$(IMAGE_BASE) --tag $(IMAGE) \
+	--build-arg GIT_SHA=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
 .PHONY: bench
 bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).

@@ -19,7 +19,7 @@ DEVELOPMENT = "requirements-dev.lock"
 EXTRAS = {
     RUNTIME: ("server", "demo"),
     IMAGE: ("server",),
-    DEVELOPMENT: ("server", "demo", "dev"),
+    DEVELOPMENT: ("server", "demo", "dashboards", "dev"),
 }
 EARLIER: dict[str, tuple[str, ...]] = {
     RUNTIME: (),

@@ -43,9 +43,13 @@ def rendered(
     values: Mapping[str, object] | None = None,
     files: Iterable[Path] = (),
     program: str | None = None,
+    interfaces: Iterable[str] = (),
 ) -> list[Document]:
-    """Return the documents of the chart with these values over those of these files."""
-    done = template(values, files, program)
+    """Return the documents of the chart with these values over those of these files.
+
+    `interfaces` are those of the cluster besides Kubernetes' own.
+    """
+    done = template(values, files, program, interfaces)
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one is not None]
 
@@ -54,9 +58,11 @@ def template(
     values: Mapping[str, object] | None = None,
     files: Iterable[Path] = (),
     program: str | None = None,
+    interfaces: Iterable[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run `helm template`."""
-    words = [word for path in files for word in ("-f", path)]
+    words: list[str | Path] = [word for path in files for word in ("-f", path)]
+    words += [word for name in interfaces for word in ("--api-versions", name)]
     command = [program or PROGRAMS[0], "template", "seawall", CHART, "-n", NAMESPACE]
     command += ["--kube-version", KUBERNETES, *words, "-f", "-"]
     return subprocess.run(

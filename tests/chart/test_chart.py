@@ -48,6 +48,10 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "private": {"image": {"pullSecrets": ["registry"]}},
     "clients": {"networkPolicy": {"clients": [{"podSelector": {}}]}},
     "metrics": {"networkPolicy": {"metrics": [{"namespaceSelector": {}}]}},
+    "prometheus": {"monitoring": {"bundled": {"prometheus": {"enabled": True}}}},
+    "grafana": {
+        "monitoring": {"bundled": {"grafana": {"enabled": True, "dataSource": "http://mine:9090"}}}
+    },
     "settings": {"roles": {"consensus": {"settings": {"heartbeat_seconds": 1.5}}}},
     "pools": {
         "pools": [
@@ -113,6 +117,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"roles": {"integrity": {"storage": "1Gi"}}}, "storage"),
     ({"roles": {"ledger": {"resources": {"limits": {"memory": "lots"}}}}}, "memory"),
     ({"logLevel": "loud"}, "logLevel"),
+    ({"monitoring": {"bundled": {"prometheus": {"retentionSize": "lots"}}}}, "retentionSize"),
+    ({"monitoring": {"bundled": {"grafana": {"enabled": True}}}}, "grafana.dataSource: name a"),
+    ({"monitoring": {"operator": {"colour": "blue"}}}, "colour"),
     ({"fullnameOverride": "a-name-that-is-much-too-long"}, "fullnameOverride"),
     ({"networkPolicy": {"apiServerPorts": [70_000]}}, "apiServerPorts"),
 ]

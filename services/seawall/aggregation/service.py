@@ -50,7 +50,8 @@ class AggregationService:
         self._commit = 0
         self._caught_up = False
         self._written = asyncio.Event()
-        metrics = AggregationMetrics(context.registry)
+        tasks = [task.name for task in context.genesis.tasks]
+        metrics = AggregationMetrics(context.registry, tasks)
         consensus = Consensus(context, settings)
         parts = Parts(self._payloads, consensus, metrics, self._written.set)
         self._formers = {

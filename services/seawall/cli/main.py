@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "verify": "check a receipt offline",
         "selftest": "try a running network: every service, one update, its receipt",
         "ledger": "write a site's ledger to a file",
+        "dashboards": "write Grafana dashboards and Prometheus rules",
         "demo": "four sites, 20 contributors, real data, under attack",
         "sim": "run an experiment in virtual time, and judge it",
         "sim bench": "what consensus costs when all is well, in virtual time",
@@ -47,6 +48,16 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "version": "print the version",
     }
 )
+
+EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "grafana_foundation_sdk": "dashboards",
+        "matplotlib": "demo",
+        "rich": "demo",
+        "sklearn": "demo",
+    }
+)
+"""Extras that bring packages which a site does not need."""
 
 EXIT_CODES: Final = """exit codes:
   0  done, and everything expected was observed
@@ -176,7 +187,7 @@ def _missing(fault: ModuleNotFoundError) -> SeawallError:
     name = (fault.name or "").partition(".")[0]
     if name in ("", "seawall"):
         raise fault
-    extra = "demo" if name in ("matplotlib", "rich", "sklearn") else "server"
+    extra = EXTRAS.get(name, "server")
     hint = f"this command needs {name}: install seawall[{extra}]"
     return LocalError("CLI_EXTRA", hint)
 

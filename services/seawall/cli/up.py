@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shlex
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from seawall.domain.genesis import Genesis
 from seawall.errors import LocalError, OperationalError
 from seawall.testbed.directory import NetworkDirectory
 from seawall.testbed.genesis_maker import make_network
+from seawall.testbed.monitoring.scraping import write_configuration
 from seawall.testbed.observer import Observer, SiteView
 from seawall.testbed.processes import read_run, run_detached
 from seawall.testbed.supervisor import Supervisor, plans_of, refuse_second
@@ -54,6 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.detach:
         return _detach(arguments, directory, document)
     quiet = arguments.quiet or arguments.json
+    watched = write_configuration(directory, document, plans_of(directory, document))
+    if not quiet:
+        print(f"metrics: {watch_command(watched)}")
     return asyncio.run(_supervise(directory, document, origin, quiet=quiet))
 
 
@@ -78,6 +83,16 @@ async def _supervise(
             hint = f"a site does not start: seawall logs --dir {directory.path} says why"
             raise OperationalError("SITE_START", hint)
     return Exit.OK
+
+
+def watch_command(configuration: Path) -> str:
+    """Return the command that starts a Prometheus over the network."""
+    file = shlex.quote(str(configuration))
+    data = shlex.quote(str(configuration.with_name("prometheus-data")))
+    return (
+        f"prometheus --config.file={file} --storage.tsdb.path={data}"
+        " --web.listen-address=127.0.0.1:9090"
+    )
 
 
 def _show(lines: list[str], shown: int) -> int:
@@ -109,8 +124,14 @@ def _detach(arguments: argparse.Namespace, directory: NetworkDirectory, document
         raise OperationalError("SITE_START", hint)
     record = read_run(directory.run)
     pids = {} if record is None else {one.name: one.pid for one in record.processes}
-    lines = [*lines_of(document, views), f"supervisor {process.pid}; seawall down ends it"]
-    console.emit(arguments, {"supervisor": process.pid, "processes": pids}, lines)
+    watch = watch_command(directory.prometheus)
+    lines = [
+        *lines_of(document, views),
+        f"metrics: {watch}",
+        f"supervisor {process.pid}; seawall down ends it",
+    ]
+    told = {"supervisor": process.pid, "processes": pids, "prometheus": watch}
+    console.emit(arguments, told, lines)
     return Exit.OK
 
 

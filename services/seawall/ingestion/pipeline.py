@@ -91,6 +91,7 @@ class Pipeline:
         self._numbers = BatchNumbers(context.data_dir)
         self._updates_max = context.genesis.admission.batch_updates_max
         self._pending: deque[Update] = deque()
+        metrics.queue_depth.set_function(lambda: len(self._pending))
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
@@ -183,7 +184,6 @@ class Pipeline:
                 updates.append(update)
                 size_bytes += added
         self._pending_bytes = max(0, self._pending_bytes - size_bytes)
-        self._metrics.queue_depth.set(len(self._pending))
         if not self._pending:
             self._pending_bytes = 0
             self._arrived.clear()
@@ -301,6 +301,7 @@ class Pipeline:
         outcome = await self._certifier.certify(batch)
         if isinstance(outcome, Certified):
             self._context.crash_points.reach("ingestion.after_attest")
+            self._metrics.batch_updates.observe(len(pairs))
             updates = [update for update, _ in pairs]
             self._count("attested", [one for one in updates if one.stage < Stage.ATTESTED])
             self._progress.advance(updates, Stage.ATTESTED)

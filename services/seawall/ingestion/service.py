@@ -1,6 +1,8 @@
 """The ingestion role, put together."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -16,12 +18,14 @@ from seawall.ingestion.progress import Progress
 from seawall.ingestion.receiving import Receiving
 from seawall.ingestion.servicer import IngestionServicer
 from seawall.ingestion.state_rules import StateRules
+from seawall.ingestion.update import Update
 from seawall.ingestion.watching import Watching
 from seawall.runtime.ledger_client import LedgerClient
 from seawall.runtime.service import INGESTION, Context
 from seawall.runtime.status import error_from
 from seawall.telemetry.metrics import IngestMetrics
 
+US_PER_SECOND: Final = 1_000_000
 FOLLOW_PAUSE_SECONDS = 0.2
 FINALITY_PAUSE_SECONDS_MAX = 5.0
 
@@ -97,7 +101,7 @@ class IngestionService:
                 self._following = True
                 async for page in self._log.follow(start):
                     followed = follow(page, self._progress)
-                    self._count(len(followed.committed))
+                    self._count(followed.committed)
                     for update, reason in followed.undecided:
                         self._pipeline.add_again(update, reason)
                     start = page.start + len(page.entries)
@@ -125,9 +129,16 @@ class IngestionService:
             await asyncio.sleep(pause)
             pause = min(2 * pause, FINALITY_PAUSE_SECONDS_MAX)
 
-    def _count(self, committed: int) -> None:
-        if committed:
-            self._metrics.updates.labels(outcome="committed").inc(committed)
+    def _count(self, committed: Sequence[Update]) -> None:
+        """Count what was committed, and time each of it that came in here."""
+        if not committed:
+            return
+        self._metrics.updates.labels(outcome="committed").inc(len(committed))
+        took = self._metrics.duration.labels(outcome="committed")
+        now_us = self._context.clock.elapsed_us()
+        for update in committed:
+            if update.arrived_us:
+                took.observe((now_us - update.arrived_us) / US_PER_SECOND)
 
 
 def build(context: Context, settings: IngestionSettings) -> IngestionService:

@@ -10,7 +10,7 @@ tail of the last segment.
 import errno
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from struct import Struct
@@ -53,13 +53,21 @@ class Record(msgspec.Struct, frozen=True):
 class Segments:
     """The segment files of one directory."""
 
-    def __init__(self, directory: Path, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        disk: Disk | None = None,
+        damaged: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open what is there; nothing is read yet. `disk` is asked before each write and sync.
+
+        `damaged` hears of each record that was read and is not what was written.
 
         Raises OperationalError `STORE_OPEN`.
         """
         self._directory = directory
         self._disk = disk or SoundDisk()
+        self._damaged = damaged
         self._files: dict[int, int] = {}
         try:
             directory.mkdir(exist_ok=True)
@@ -100,7 +108,8 @@ class Segments:
     def read(self, place: Place) -> bytes:
         """Return the data at a place.
 
-        Raises OperationalError `STORE_READ` when it cannot be read in full.
+        Raises OperationalError `STORE_READ` when it cannot be read in full, `STORE_CORRUPT` when it
+        is not what was written.
         """
         try:
             if place.segment not in self._files:
@@ -110,7 +119,12 @@ class Segments:
         except OSError as error:
             raise OperationalError("STORE_READ", "a payload file cannot be read") from error
         if len(data) != place.length:
+            self._damaged()
             raise OperationalError("STORE_READ", "a payload file is cut short: restore it")
+        if sha256(data).digest() != place.digest:
+            self._damaged()
+            hint = "a payload file is damaged: restore it"
+            raise OperationalError("STORE_CORRUPT", hint, field="payloads")
         return data
 
     def tail(self, segment: int, offset: int) -> Iterator[tuple[bytes, Place]]:

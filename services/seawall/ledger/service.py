@@ -49,7 +49,7 @@ def build(context: Context, settings: LedgerSettings) -> Service:
     log = Log(store, context.genesis, context.origin)
     metrics = LedgerMetrics(context.registry)
     payloads = Payloads(
-        Segments(context.data_dir / "payloads", context.disk),
+        Segments(context.data_dir / "payloads", context.disk, metrics.corrupt_records.inc),
         index,
         context.crash_points.reach,
         metrics.payload_fsync_duration.observe,
@@ -109,6 +109,7 @@ class _Watch:
         """Note where the ledger stands at the start."""
         row = log.head.row
         self._metrics.height.set(log.head.index)
+        self._metrics.updates.inc(row.updates)
         self._metrics.size_bytes.set(self._store.usage().used_bytes)
         self._log.info(
             "ledger_opened",
@@ -126,9 +127,11 @@ class _Watch:
             self._metrics.append_duration.observe(execute_us / len(executed) / _US_PER_SECOND)
             self._metrics.size_bytes.set(self._store.usage().used_bytes)
         for one in executed:
+            self._metrics.updates.inc(len(one.accepted))
             for kind in one.evidence:
                 self._metrics.evidence.labels(kind=kind).inc()
 
     def alarm(self, code: str) -> None:
         """Say loudly what must never happen."""
+        self._metrics.alarms.labels(code=code).inc()
         self._log.critical("ledger_alarm", code=code)

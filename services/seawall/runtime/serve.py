@@ -68,6 +68,9 @@ PROCESS_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Environment that whoever starts a serving process should set; libraries read it at start."""
 
+GIT_SHA_VARIABLE: Final = "SEAWALL_GIT_SHA"
+"""Names the commit that was built; the image sets it, and `seawall up` in a checkout."""
+
 CONTRACT: Final = (
     aggregation_pb2,
     consensus_pb2,
@@ -192,7 +195,9 @@ class _Process:
             self.crash_points.arm(*parse(config.crash_at))
         chaos = config.chaos.enabled
         self.seams = Seams.of(config.roles, self.crash_points) if chaos else None
-        self.registry: Registry = open_registry(_version())
+        self.registry: Registry = open_registry(
+            _version(), os.environ.get(GIT_SHA_VARIABLE, "unknown")
+        )
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
         self.local = LocalServer(self._wrap(lambda _: config.site))

@@ -1,10 +1,15 @@
 """Every metric family of Seawall, in one place, with typed handles for the services.
 
 Names carry the prefix `seawall_`; counters gain `_total`. No label names a peer, a height or a
-hash. A process has one registry; each role builds its handles from it once.
+hash. A process has one registry; each role builds its handles from it once. Counters whose label
+values are known beforehand show all of them from the start, at 0: what appears with its first event
+never grows in the eyes of Prometheus, and an alert on that first event would stay silent.
+
+docs/metrics.md has the table for people, and the rules and dashboards that are made of it.
 """
 
 import platform
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from prometheus_client import (
@@ -63,6 +68,16 @@ def open_registry(version: str, git_sha: str = "unknown") -> Registry:
     return registry
 
 
+def _counter_of(
+    registry: Registry, name: str, text: str, label: str, values: Sequence[str]
+) -> Counter:
+    """Return a counter with one label, whose known values are there from the start."""
+    counter = Counter(f"seawall_{name}", text, (label,), registry=registry)
+    for value in values:
+        counter.labels(**{label: value})
+    return counter
+
+
 class ConsensusMetrics:
     """Rounds, commits, leaders and traffic of one replica."""
 
@@ -86,7 +101,10 @@ class ConsensusMetrics:
         blocks = self._counter("consensus_blocks", "Blocks delivered.", "protocol")
         self.blocks = blocks.labels(protocol=protocol)
         self._transactions = self._counter(
-            "consensus_transactions", "Updates and transactions by outcome.", "protocol", "outcome"
+            "consensus_transactions",
+            "Updates and transactions in delivered blocks; fast_path has their verdicts.",
+            "protocol",
+            "outcome",
         )
         self._leaders = self._counter(
             "consensus_leaders", "Leader slots by how they were decided.", "protocol", "outcome"
@@ -96,8 +114,14 @@ class ConsensusMetrics:
             "Updates in blocks, by what became of them.",
             "outcome",
         )
-        self.byzantine_evidence = self._counter(
-            "consensus_byzantine_evidence", "Proofs of misbehaviour.", "kind"
+        for outcome in ("direct", "indirect", "skipped"):
+            self.leaders(outcome)
+        self.byzantine_evidence = _counter_of(
+            registry,
+            "consensus_byzantine_evidence",
+            "Misbehaviour of other validators that was seen: equivocation, garbage.",
+            "kind",
+            ("equivocation", "garbage"),
         )
         self.peer_message_bytes = self._counter(
             "consensus_peer_message_bytes", "Bytes exchanged with validators.", "direction", "kind"
@@ -125,7 +149,7 @@ class ConsensusMetrics:
         return Gauge(f"seawall_{name}", text, labels, registry=self._registry)
 
     def transactions(self, outcome: str) -> Counter:
-        """Return the counter of transactions that ended `committed`, `rejected` or `expired`."""
+        """Return the counter of transactions that were `committed`: delivered, before verdicts."""
         return self._transactions.labels(protocol=self._protocol, outcome=outcome)
 
     def leaders(self, outcome: str) -> Counter:
@@ -135,6 +159,10 @@ class ConsensusMetrics:
     def phase(self, name: str) -> Histogram:
         """Return the histogram of one step: `handle`, `persist`, `verify`."""
         return self.phase_duration.labels(protocol=self._protocol, phase=name)
+
+
+ALARMS: Final = ("AGG_FORK", "LOG_FORK")
+"""Codes of alarms of a ledger."""
 
 
 class LedgerMetrics:
@@ -164,15 +192,28 @@ class LedgerMetrics:
             registry=registry,
             buckets=FAST,
         )
-        self.evidence = Counter(
-            "seawall_ledger_evidence",
-            "Evidence written since the start: equivocation, twins, vote, fork.",
-            ("kind",),
+        self.updates = Counter(
+            "seawall_ledger_updates",
+            "Updates that have an entry, from genesis on: a start goes on where it was.",
             registry=registry,
+        )
+        self.evidence = _counter_of(
+            registry,
+            "ledger_evidence",
+            "Evidence written since the start: equivocation, twins, vote, fork.",
+            "kind",
+            ("equivocation", "fork", "twins", "vote"),
+        )
+        self.alarms = _counter_of(
+            registry,
+            "ledger_alarms",
+            "What must never happen, by code: two versions of quorum, another chain.",
+            "code",
+            ALARMS,
         )
         self.corrupt_records = Counter(
             "seawall_ledger_corrupt_records",
-            "Stored records whose bytes do not match their digest.",
+            "Stored records that were read and are not what was written.",
             registry=registry,
         )
 
@@ -191,10 +232,13 @@ class IntegrityMetrics:
         )
         self.verdicts = Counter(
             "seawall_integrity_verdicts",
-            "Verdicts by check.",
+            "Verdicts by check: signature, replay, hash (payload bytes and values).",
             ("check", "verdict"),
             registry=registry,
         )
+        for check in ("hash", "replay", "signature"):
+            for verdict in ("fail", "pass"):
+                self.verdicts.labels(check=check, verdict=verdict)
 
 
 class IngestMetrics:
@@ -202,15 +246,16 @@ class IngestMetrics:
 
     def __init__(self, registry: Registry) -> None:
         """Create the families."""
-        self.updates = Counter(
-            "seawall_ingest_updates",
+        self.updates = _counter_of(
+            registry,
+            "ingest_updates",
             "Updates by outcome: received, attested, committed, refused.",
-            ("outcome",),
-            registry=registry,
+            "outcome",
+            ("attested", "committed", "received", "refused"),
         )
         self.duration = Histogram(
             "seawall_ingest_duration_seconds",
-            "From an update's arrival to its outcome.",
+            "From arrival to outcome: of each committed update, of a batch's oldest otherwise.",
             ("outcome",),
             registry=registry,
             buckets=CONS,
@@ -221,6 +266,12 @@ class IngestMetrics:
             registry=registry,
             buckets=SIZE,
         )
+        self.batch_updates = Histogram(
+            "seawall_ingest_batch_updates",
+            "Updates in each certified batch.",
+            registry=registry,
+            buckets=COUNT,
+        )
         self.queue_depth = Gauge(
             "seawall_ingest_queue_depth", "Updates that wait for a batch.", registry=registry
         )
@@ -229,10 +280,10 @@ class IngestMetrics:
 class AggregationMetrics:
     """Cuts and versions."""
 
-    def __init__(self, registry: Registry) -> None:
-        """Create the families."""
-        self.versions = Counter(
-            "seawall_aggregation_versions", "Versions computed.", ("task",), registry=registry
+    def __init__(self, registry: Registry, tasks: Sequence[str] = ()) -> None:
+        """Create the families, with series for these tasks."""
+        self.versions = _counter_of(
+            registry, "aggregation_versions", "Versions computed.", "task", tasks
         )
         self.cut_duration = Histogram(
             "seawall_aggregation_cut_duration_seconds",
@@ -252,12 +303,17 @@ class AggregationMetrics:
             registry=registry,
             buckets=(0, *COUNT),
         )
-        self.mismatches = Counter(
-            "seawall_aggregation_mismatches",
+        self.mismatches = _counter_of(
+            registry,
+            "aggregation_mismatches",
             "Versions for which stake voted for other bytes than this site computed.",
-            ("task",),
-            registry=registry,
+            "task",
+            tasks,
         )
+
+
+CAUSES: Final = ("lease", "over", "reverted")
+"""Why faults end: the lease ran out, they were to last no longer, or somebody said so."""
 
 
 class ChaosMetrics:
@@ -283,9 +339,6 @@ class ChaosMetrics:
             ("fault", "actuator", "outcome"),
             registry=registry,
         )
-        self.rollbacks = Counter(
-            "seawall_chaos_rollbacks",
-            "Faults that ended, by cause: reverted, lease, over.",
-            ("cause",),
-            registry=registry,
+        self.rollbacks = _counter_of(
+            registry, "chaos_rollbacks", "Faults that ended, by cause.", "cause", CAUSES
         )

@@ -11,6 +11,7 @@ contributors/<name>.key     one seed for each contributor
 receipts/<update id>.json   receipts of updates submitted from this directory
 run.json                    the processes that run now
 holds/<site>@<id>           keeps a site's processes from being started until the file's time
+prometheus.yml              for a Prometheus that scrapes them, with the rules beside it
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 GENESIS_NAME: Final = "genesis.json"
+RULES_NAME: Final = "prometheus-rules.yml"
 DIRECTORY_DEFAULT: Final = "sites"
 
 
@@ -41,6 +43,16 @@ class NetworkDirectory:
     def holds(self) -> Path:
         """Directory of the files that keep sites down; see `testbed.holds`."""
         return self.path / "holds"
+
+    @property
+    def prometheus(self) -> Path:
+        """The settings of a Prometheus that scrapes the network."""
+        return self.path / "prometheus.yml"
+
+    @property
+    def rules(self) -> Path:
+        """The recording rules and alerts that those settings load."""
+        return self.path / RULES_NAME
 
     @property
     def supervisor_log(self) -> Path:

@@ -5,11 +5,13 @@ to somebody else since is never signalled.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +20,14 @@ import psutil
 
 from seawall.errors import LocalError, OperationalError
 from seawall.runtime.locks import write_durably
-from seawall.runtime.serve import PROCESS_ENVIRONMENT
+from seawall.runtime.serve import GIT_SHA_VARIABLE, PROCESS_ENVIRONMENT
 
 RUN_FILE_BYTES_MAX: Final = 1 << 20
 START_TIME_TOLERANCE_SECONDS: Final = 0.05
 """Start times are read back from text; two processes of one id are never this close."""
 
 POLL_SECONDS: Final = 0.05
+GIT_SECONDS_MAX: Final = 10.0
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -153,7 +156,25 @@ def environment() -> dict[str, str]:
     search = os.pathsep.join(part for part in (source, os.environ.get("PYTHONPATH", "")) if part)
     # A command that only asks keeps gRPC quiet; a site's log should have its errors.
     own = {"PYTHONPATH": search, "GRPC_VERBOSITY": PROCESS_ENVIRONMENT["GRPC_VERBOSITY"]}
-    return {**PROCESS_ENVIRONMENT, **os.environ, **own}
+    built = {GIT_SHA_VARIABLE: checked_out()}
+    return {**PROCESS_ENVIRONMENT, **built, **os.environ, **own}
+
+
+@cache
+def checked_out() -> str:
+    """Return the commit that a checkout of this code stands at, `unknown` when there is none."""
+    root = Path(__file__).resolve().parents[3]
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
+        return "unknown"
+    asked = subprocess.run(  # noqa: S603 - asks the checkout that this file is part of
+        [git, "-C", str(root), "rev-parse", "HEAD"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=GIT_SECONDS_MAX,
+    )
+    return asked.stdout.strip() or "unknown"
 
 
 def run_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

@@ -314,10 +314,16 @@ def refuse_second(directory: NetworkDirectory) -> None:
         raise OperationalError("SITE_RUNNING", hint)
 
 
+def addresses(plan: ProcessPlan) -> tuple[str, str, str, str]:
+    """Return where a process listens for clients, peers, probes and Prometheus."""
+    client, peer, health, metrics = (f"{plan.host}:{plan.port + offset}" for offset in range(4))
+    return client, peer, health, metrics
+
+
 def _record(child: Child) -> ProcessRecord:
     assert child.process is not None
     plan = child.plan
-    client, peer, health, metrics = (f"{plan.host}:{plan.port + offset}" for offset in range(4))
+    client, peer, health, metrics = addresses(plan)
     return ProcessRecord(
         name=plan.name,
         pid=child.process.pid,

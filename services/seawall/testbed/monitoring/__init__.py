@@ -1,0 +1,1 @@
+"""What Prometheus and Grafana are given: rules, dashboards, and where to find the sites."""
