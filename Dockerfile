@@ -1,5 +1,6 @@
 # One image for every process of Seawall: `seawall serve ROLE`, hooks, tests. No compiler inside.
-# Built by `make image`; the base is chosen by tag, and must be the same in both stages.
+# Built by `make image`; the base is chosen by tag, and must be the same in all stages. The target
+# `load` is the same image with locust and the load test: `make image IMAGE_TARGET=load`.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
@@ -21,7 +22,19 @@ COPY services ./services
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && python3 -m pip --python /opt/seawall/bin/python install --no-deps dist/*.whl
 
-FROM ${BASE}
+FROM build AS build-load
+COPY requirements-load.lock ./
+RUN python3 -m pip --python /opt/seawall/bin/python install \
+    --no-deps --require-hashes --only-binary :all: -r requirements-load.lock
+
+FROM ${BASE} AS load
+ENV PATH=/opt/seawall/bin:$PATH PYTHONPATH=/opt PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build-load /opt/seawall /opt/seawall
+COPY loadtest /opt/loadtest
+USER 10001:10001
+ENTRYPOINT ["locust", "-f", "/opt/loadtest/locustfile.py", "--headless"]
+
+FROM ${BASE} AS site
 ENV PATH=/opt/seawall/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/seawall /opt/seawall
 # The commit that was built, for seawall_build_info; last, so that it costs no layer its cache.

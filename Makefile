@@ -20,8 +20,10 @@ FAULTS_FLAGS ?=
 FUZZ_FLAGS ?=
 # What the chart ships for Prometheus and Grafana; written by `make format`.
 MONITORING := helm/seawall/files
-# Of `make image`: its name, the base image by tag, and what builds it.
+LOAD_FLAGS ?=
+# Of `make image`: its name, which of two it is, the base image by tag, and what builds it.
 IMAGE ?= seawall:dev
+IMAGE_TARGET ?= site
 IMAGE_BASE ?= python:3.11-slim
 IMAGE_BUILDER ?= $(shell for tool in docker podman buildah; do \
 	$$tool info >/dev/null 2>&1 && echo $$tool && break; done)
@@ -32,6 +34,7 @@ PROTOS := $(wildcard proto/seawall/api/v1/*.proto)
 RUNTIME := $(VENV)/.stamp-runtime
 DEVELOPMENT := $(VENV)/.stamp-development
 INSTALLED := $(VENV)/.stamp-installed
+LOCUST := $(VENV)/.stamp-locust
 STUBS := $(VENV)/.stamp-stubs
 
 .PHONY: help
@@ -64,6 +67,11 @@ $(STUBS): $(PROTOS) tools/build_stubs.py $(RUNTIME)
 $(INSTALLED): pyproject.toml tools/build_stubs.py | $(RUNTIME) $(STUBS)
 	@echo "set-up: seawall itself, editable"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(LOCUST): requirements-load.lock | $(RUNTIME)
+	@echo "set-up: locust, by hash, from requirements-load.lock"
+	@$(PIP) install --no-deps --require-hashes -r requirements-load.lock
 	@touch $@
 
 .PHONY: setup
@@ -99,9 +107,10 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/buf breaking proto --against proto/baseline.binpb
-	@echo "check: docs/errors.md, docs/experiment.schema.json"
+	@echo "check: docs/errors.md, docs/experiment.schema.json, docs/openapi.json"
 	@$(BIN)/python tools/error_codes.py --check
 	@$(BIN)/python tools/experiment_schema.py --check
+	@$(BIN)/python tools/openapi.py --check
 	@echo "check: dashboards and rules"
 	@$(BIN)/seawall dashboards --out $(MONITORING) --check || { echo "run: make format" >&2; exit 1; }
 
@@ -112,11 +121,12 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
+	@$(BIN)/python tools/openapi.py
 	@$(BIN)/python -m tests.cases.bad_input_page
 	@$(BIN)/seawall dashboards --out $(MONITORING)
 
 .PHONY: lock
-lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
+lock: $(BIN)/python ## Resolve the lock files anew (LOCK_FLAGS="--upgrade").
 	@$(BIN)/python tools/lock.py $(LOCK_FLAGS)
 
 .PHONY: proto
@@ -129,16 +139,23 @@ proto-baseline: setup ## Accept today's wire contract as what later ones are com
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: image
-image: ## Build the container image (IMAGE=seawall:dev IMAGE_BASE=python:3.11-slim).
+image: ## Build the container image (IMAGE=seawall:dev IMAGE_TARGET=site or load).
 	@[ -n "$(IMAGE_BUILDER)" ] || { echo "Building an image needs docker, podman or buildah, running;" \
 	"on Debian: apt-get install buildah" >&2; exit 1; }
-	@echo "image: $(IMAGE) on $(IMAGE_BASE), by $(IMAGE_BUILDER)"
-	@$(IMAGE_BUILDER) build --build-arg BASE=$(IMAGE_BASE) --tag $(IMAGE) \
+	@echo "image: $(IMAGE), target $(IMAGE_TARGET), on $(IMAGE_BASE), by $(IMAGE_BUILDER)"
+	@$(IMAGE_BUILDER) build --build-arg BASE=$(IMAGE_BASE) --target $(IMAGE_TARGET) --tag $(IMAGE) \
 	--build-arg GIT_SHA=$$(git rev-parse HEAD 2>/dev/null || echo unknown) .
 
 .PHONY: bench
 bench: setup ## Measure throughput, latency and cost, beside other systems (BENCH_FLAGS).
 	@$(BIN)/python bench/run.py $(BENCH_FLAGS)
+
+.PHONY: load-setup
+load-setup: $(RUNTIME) $(STUBS) $(INSTALLED) $(LOCUST) ## Set up what `make load` needs, locust above all.
+
+.PHONY: load
+load: load-setup ## Load real sites for half a minute, and look up what they took (LOAD_FLAGS="--shape spike").
+	@$(BIN)/python -m loadtest.run $(LOAD_FLAGS)
 
 .PHONY: faults
 faults: setup ## Kill, stop, partition and rob real sites under load (FAULTS_FLAGS="--quick").

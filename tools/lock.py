@@ -1,7 +1,8 @@
 """Resolve the lock files: hash-pinned, for every platform.
 
 `requirements.lock` runs and builds Seawall from a checkout, `requirements-image.lock` is what the
-container image holds, `requirements-dev.lock` contains both, pin for pin. Run by `make lock`.
+container image holds, `requirements-dev.lock` contains both, pin for pin. `requirements-load.lock`
+is a site and locust, whose packages nothing else needs. Run by `make lock`.
 Versions that are already in a lock stay unless `--upgrade` is given. No address is ever written
 into a lock: where packages come from is the business of whoever installs them.
 """
@@ -16,15 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "requirements.lock"
 IMAGE = "requirements-image.lock"
 DEVELOPMENT = "requirements-dev.lock"
+LOAD = "requirements-load.lock"
 EXTRAS = {
     RUNTIME: ("server", "demo"),
     IMAGE: ("server",),
     DEVELOPMENT: ("server", "demo", "dashboards", "dev"),
+    LOAD: ("server", "load"),
 }
 EARLIER: dict[str, tuple[str, ...]] = {
     RUNTIME: (),
     IMAGE: (RUNTIME,),
     DEVELOPMENT: (RUNTIME, IMAGE),
+    LOAD: (RUNTIME, IMAGE, DEVELOPMENT),
 }
 """Locks that are resolved before another one, whose pins it takes over."""
 
@@ -35,7 +39,7 @@ def arguments(target: str, *, upgrade: bool) -> list[str]:
         str(Path(sys.executable).parent / "uv"),
         *("pip", "compile", "pyproject.toml", "--quiet"),
         *("--universal", "--python-version", "3.11"),
-        *([] if target == IMAGE else ["--group", "build"]),
+        *([] if target in (IMAGE, LOAD) else ["--group", "build"]),
         *(f"--extra={extra}" for extra in EXTRAS[target]),
         *(f"--constraint={name}" for name in EARLIER[target]),
         *(["--upgrade"] if upgrade else []),

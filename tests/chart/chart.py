@@ -172,6 +172,6 @@ def edges(documents: Iterable[Document], direction: str) -> set[tuple[str, str, 
                 labels = peer.get("podSelector", {}).get("matchLabels", {})
                 other = labels.get(component)
                 pair = (other, own) if direction == "ingress" else (own, other)
-                if other is not None and "test" not in pair:
+                if other is not None and not {"test", "load"}.intersection(pair):
                     found |= {(*pair, port["port"]) for port in rule["ports"]}
     return found

@@ -1,6 +1,8 @@
 """The chart renders for every supported shape, refuses what cannot run, and says what code says."""
 
 import importlib
+import re
+import tomllib
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 from seawall.config import PORT_NAMES, check, load
+from seawall.ingestion.config import IngestionSettings
 from seawall.runtime.serve import PROCESS_ENVIRONMENT
 from seawall.runtime.service import ROLES
 from seawall.testbed.cluster import make_manifests, read_plan
@@ -30,6 +33,7 @@ from tests.chart.chart import (
     unrestricted,
     with_a_token,
 )
+from tests.tidy.checkout import ROOT
 
 pytestmark = needs_helm
 
@@ -38,6 +42,10 @@ BASE = 7000
 PORTS = {name: BASE + offset for offset, name in enumerate(PORT_NAMES)}
 FRAMES = BASE + len(PORT_NAMES)
 """Frames come after the ports that every process has."""
+
+HTTP = FRAMES + 1
+LOADED = {"loadtest": {"enabled": True}}
+WEB = {"http": {"enabled": True}}
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "policies": {"networkPolicy": {"enabled": False}},
@@ -53,6 +61,8 @@ SWITCHES: dict[str, dict[str, Any]] = {
         "monitoring": {"bundled": {"grafana": {"enabled": True, "dataSource": "http://mine:9090"}}}
     },
     "settings": {"roles": {"consensus": {"settings": {"heartbeat_seconds": 1.5}}}},
+    "http": WEB,
+    "load": LOADED,
     "pools": {
         "pools": [
             {"name": "a", "replicas": 3, "zone": "a", "nodeSelector": {"pool": "edge"}},
@@ -122,6 +132,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"monitoring": {"operator": {"colour": "blue"}}}, "colour"),
     ({"fullnameOverride": "a-name-that-is-much-too-long"}, "fullnameOverride"),
     ({"networkPolicy": {"apiServerPorts": [70_000]}}, "apiServerPorts"),
+    ({"http": {"enabled": "yes"}}, "enabled"),
+    ({"loadtest": {"shape": "square"}}, "shape"),
+    ({"loadtest": {"maliciousShare": 1.5}}, "maliciousShare"),
+    ({"loadtest": {"users": 0}}, "users"),
+    ({"loadtest": {"colour": "blue"}}, "colour"),
 ]
 
 
@@ -311,3 +326,59 @@ def test_every_rule_finds_what_is_planted() -> None:
     (consensus,) = [one for one in policies if one["metadata"]["name"] == "seawall-consensus"]
     consensus["spec"]["egress"].pop()
     assert edges(documents, "ingress") != edges(documents, "egress")
+
+
+def of_component(documents: list[Document], name: str) -> list[Document]:
+    """Return the documents that belong to one component."""
+    label = "app.kubernetes.io/component"
+    return [one for one in documents if one["metadata"].get("labels", {}).get(label) == name]
+
+
+def test_http_is_served_where_it_is_switched_on_and_nowhere_else() -> None:
+    without = rendered()
+    assert all(HTTP not in ports for ports in policy_ports(without).values())
+    documents = rendered(WEB)
+    (service,) = of_kind(of_component(documents, "ingestion"), "Service")
+    assert {one["name"]: one["port"] for one in service["spec"]["ports"]} == {**PORTS, "http": HTTP}
+    (container,) = site_pods(documents)["seawall-ingestion-core"]["containers"]
+    assert {one["name"]: one["containerPort"] for one in container["ports"]}["http"] == HTTP
+    opened = {name for name, ports in policy_ports(documents).items() if HTTP in ports}
+    assert opened == {"seawall-ingestion"}
+    (settings,) = [
+        one
+        for one in of_kind(documents, "ConfigMap")
+        if one["metadata"]["name"].endswith("settings")
+    ]
+    read = tomllib.loads(settings["data"]["core-0.toml"])
+    assert check(IngestionSettings, read["ingestion"]).http_address == f"0.0.0.0:{HTTP}"
+
+
+def test_the_load_job_says_what_the_load_test_understands() -> None:
+    assert of_kind(of_component(rendered(), "load"), "Job") == []
+    documents = rendered(merged(WEB, LOADED))
+    (job,) = of_kind(of_component(documents, "load"), "Job")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    given = dict(one.partition("=")[::2] for one in container["args"])
+    declared = re.findall(r'"(--[a-z-]+)"', (ROOT / "loadtest" / "locustfile.py").read_text())
+    of_locust = {"--users", "--spawn-rate", "--run-time", "--stop-timeout", "--only-summary"}
+    assert set(given) - of_locust <= set(declared)
+    assert given["--http-port"] == str(HTTP)
+    assert job["spec"]["activeDeadlineSeconds"] > int(given["--run-time"].removesuffix("s"))
+    (policy,) = [
+        one
+        for one in of_kind(documents, "NetworkPolicy")
+        if one["metadata"]["name"].endswith("load")
+    ]
+    (rule,) = policy["spec"]["egress"]
+    assert [one["port"] for one in rule["ports"]] == [PORTS["client"], HTTP]
+
+
+def test_other_values_are_another_load_job() -> None:
+    names = {
+        job["metadata"]["name"]
+        for seed in (1, 2)
+        for job in of_kind(
+            of_component(rendered({"loadtest": {"enabled": True, "seed": seed}}), "load"), "Job"
+        )
+    }
+    assert len(names) == 2

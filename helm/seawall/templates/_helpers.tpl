@@ -8,6 +8,15 @@ peer: 7001
 health: 7002
 metrics: 7003
 frames: 7004
+http: 7005
+{{- end }}
+
+{{/* Ports of one role's process, by name: frames are consensus's, HTTP is ingestion's. */}}
+{{- define "seawall.portsOf" -}}
+{{- $ports := include "seawall.ports" .root | fromYaml -}}
+{{- if ne .role "consensus" }}{{ $ports = omit $ports "frames" }}{{ end -}}
+{{- if not (and (eq .role "ingestion") .root.Values.http.enabled) }}{{ $ports = omit $ports "http" }}{{ end -}}
+{{- $ports | toYaml }}
 {{- end }}
 
 {{/* Which roles dial a role at its peer port. Links between validators also take frames. */}}

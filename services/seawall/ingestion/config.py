@@ -8,6 +8,7 @@ from seawall.config import Settings
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+HttpAddress = Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}$")]
 
 
 class IngestionSettings(Settings):
@@ -42,6 +43,14 @@ class IngestionSettings(Settings):
         upload_idle_seconds: after which an upload without traffic is forgotten.
         stream_idle_seconds: after which a stream ends that is silent and has no update in flight.
         chunks_in_flight_max: chunks of one Upload stream on their way to the disk.
+        http_address: host:port at which this role is also served over HTTP, port 0 for any; empty
+            for gRPC only.
+        http_connections_max: open HTTP connections.
+        http_head_seconds_max: from the first byte of a request to its last header.
+        http_body_seconds_max: one body, from its first byte to its last.
+        http_bodies_bytes_max: bodies of all requests that are under way.
+        http_write_seconds_max: for how long a reader may take nothing.
+        http_idle_seconds: after which a connection without a request is closed.
         remembered_max: committed or refused updates whose outcome is kept in memory.
 
     """
@@ -72,4 +81,11 @@ class IngestionSettings(Settings):
     upload_idle_seconds: Seconds = 60.0
     stream_idle_seconds: Seconds = 300.0
     chunks_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
+    http_address: HttpAddress = ""
+    http_connections_max: Count = 512
+    http_head_seconds_max: Seconds = 10.0
+    http_body_seconds_max: Seconds = 30.0
+    http_bodies_bytes_max: Annotated[int, Field(ge=2 << 20)] = 32 << 20
+    http_write_seconds_max: Seconds = 15.0
+    http_idle_seconds: Seconds = 15.0
     remembered_max: Count = 65_536

@@ -185,11 +185,37 @@ class OwnLog:
             OperationalError: RPC_*, DEADLINE.
 
         """
+        note, height = await self.checkpoint()
+        lines = note.split("\n", 2)
+        # Before the first certificate there is no note, and following begins with entry 0.
+        return (int(lines[1]), height) if len(lines) > 1 else (0, 0)
+
+    async def checkpoint(self) -> tuple[str, int]:
+        """Return the newest checkpoint of quorum stake as a note, and its commit index.
+
+        The note is empty before the first.
+
+        Raises:
+            OperationalError: RPC_*, DEADLINE.
+
+        """
         async with bounded(self._seconds_max):
             answer = await self._stub.Checkpoint(ledger_pb2.CheckpointRequest())
-        lines = answer.note.split("\n", 2)
-        # Before the first certificate there is no note, and following begins with entry 0.
-        return (int(lines[1]), answer.commit_index) if len(lines) > 1 else (0, 0)
+        return answer.note, answer.commit_index
+
+    async def receipt(self, update_id: bytes, wait_ms: int, *, aggregated: bool) -> bytes:
+        """Return an update's receipt, waiting for it to exist.
+
+        Raises:
+            PeerError: RECEIPT_PENDING, RECEIPT_UNKNOWN, or why the update was refused.
+            OperationalError: RPC_*, DEADLINE.
+
+        """
+        request = ledger_pb2.ReceiptRequest(
+            update_id=update_id, wait_ms=wait_ms, aggregated=aggregated
+        )
+        async with bounded(self._seconds_max + wait_ms / 1000):
+            return (await self._stub.Receipt(request)).document
 
     async def follow(self, start: int) -> AsyncIterator[Page]:
         """Yield certified entries from an index on, for ever.

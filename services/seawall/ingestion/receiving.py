@@ -3,14 +3,14 @@
 import asyncio
 from contextlib import aclosing
 
-from seawall.errors import OperationalError, PeerError
+from seawall.errors import PeerError
 from seawall.formats.admission import AdmittedUpdate, hash_refusal
 from seawall.formats.oms import CHUNK_SIZE
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake
 from seawall.ingestion.progress import Progress
 from seawall.ingestion.state_rules import AGAIN_SECONDS, StateRules
-from seawall.ingestion.streams import Outbox
+from seawall.ingestion.streams import Outbox, settled
 from seawall.ingestion.update import Event, Stage
 from seawall.ingestion.uploads import Upload, Uploads, UploadStream
 from seawall.runtime.ledger_client import LedgerClient, Piece
@@ -79,6 +79,20 @@ class Receiving:
             stream.count(upload, upload_id, index)
         return refusal
 
+    async def take_single(self, upload_id: bytes, index: int, data: bytes) -> None:
+        """Store one chunk that came in a request of its own; all such of an upload are one stream.
+
+        Raises:
+            PeerError: why the chunk is refused: CHUNK_*.
+            OperationalError: STORE_*, RPC_*, DEADLINE.
+
+        """
+        upload = self.uploads.find(upload_id, self._now())
+        stream = UploadStream() if upload is None else upload.requests
+        refusal = await self.take_chunk(stream, upload_id, index, data)
+        if refusal is not None:
+            raise refusal
+
     async def finish(self, upload_id: bytes) -> Event:
         """Return the event RECEIVED, or a later one, of an update whose chunks are all here.
 
@@ -98,18 +112,7 @@ class Receiving:
         self.uploads.close(upload)
         outbox = Outbox(events_max=len(Stage), until=Stage.RECEIVED)
         self._progress.attach(update, outbox, 0)
-        try:
-            async with asyncio.timeout(self._settings.batch_seconds_max):
-                _, event = (await outbox.take())[-1]
-        except TimeoutError:
-            hint = "the update is not durable yet: finish again"
-            raise OperationalError("DEADLINE", hint) from None
-        finally:
-            outbox.closed = True
-        if event.stage is Stage.REFUSED:
-            assert event.refusal is not None, "a refusal has a reason"
-            raise event.refusal
-        return event
+        return await settled(outbox, self._settings.batch_seconds_max)
 
     async def run(self) -> None:
         """Forget idle uploads until cancelled."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 import grpc.aio
@@ -18,12 +18,16 @@ from seawall.ingestion.progress import Progress
 from seawall.ingestion.receiving import Receiving
 from seawall.ingestion.servicer import IngestionServicer
 from seawall.ingestion.state_rules import StateRules
+from seawall.ingestion.streams import StreamQuota
 from seawall.ingestion.update import Update
 from seawall.ingestion.watching import Watching
 from seawall.runtime.ledger_client import LedgerClient
 from seawall.runtime.service import INGESTION, Context
 from seawall.runtime.status import error_from
 from seawall.telemetry.metrics import IngestMetrics
+
+if TYPE_CHECKING:
+    from seawall.ingestion.http.listener import HttpListener
 
 US_PER_SECOND: Final = 1_000_000
 FOLLOW_PAUSE_SECONDS = 0.2
@@ -68,7 +72,11 @@ class IngestionService:
         intake = Intake(context, settings, self._progress, self._pipeline, self._metrics)
         self._receiving = Receiving(context, settings, self._progress, intake, state, self._ledger)
         watching = Watching(self._progress, self._log)
-        self._servicer = IngestionServicer(settings, intake, self._receiving, watching)
+        quota = StreamQuota(settings)
+        self._servicer = IngestionServicer(settings, intake, self._receiving, watching, quota)
+        self._http = None
+        if settings.http_address:
+            self._http = self._make_http(settings, intake, watching, quota)
         self._following = False
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -83,12 +91,42 @@ class IngestionService:
             group.create_task(self._orderer.run(), name="consensus")
             group.create_task(self._pipeline.run(), name="pipeline")
             group.create_task(self._receiving.run(), name="uploads")
+            if self._http is not None:
+                group.create_task(self._http.run(), name="http")
             group.create_task(self._follow(), name="follow")
             group.create_task(self._follow_finality(), name="finality")
 
     def ready(self) -> bool:
         """Say whether the own ledger's entries are coming in."""
         return self._following
+
+    def _make_http(
+        self,
+        settings: IngestionSettings,
+        intake: Intake,
+        watching: Watching,
+        quota: StreamQuota,
+    ) -> "HttpListener":
+        """Return the HTTP side of the same parts."""
+        # Only where it is served: what it is made of takes memory that other processes can spare.
+        from seawall.ingestion.http.app import make_app  # noqa: PLC0415 - see above
+        from seawall.ingestion.http.bodies import Bodies  # noqa: PLC0415 - see above
+        from seawall.ingestion.http.listener import HttpListener  # noqa: PLC0415 - see above
+        from seawall.ingestion.http.parts import Parts  # noqa: PLC0415 - see above
+
+        log = self._context.log
+        parts = Parts(
+            settings=settings,
+            intake=intake,
+            receiving=self._receiving,
+            watching=watching,
+            log=self._log,
+            bodies=Bodies(settings),
+            quota=quota,
+            events=log,
+        )
+        tls = self._context.channels.client_server_tls()
+        return HttpListener(make_app(parts), settings, tls, log)
 
     async def _follow(self) -> None:
         """Read the own ledger's entries as they are certified; begin again when it went away."""

@@ -1,26 +1,22 @@
 """Ingestion over gRPC: streams of whole updates, uploads in chunks, and news of both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Final
 
 import grpc.aio
 
 from seawall.api.v1 import ingestion_pb2 as pb
 from seawall.api.v1 import ingestion_pb2_grpc, types_pb2
-from seawall.crypto.hashing import DIGEST_BYTES
 from seawall.errors import PeerError, SeawallError
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake, Whole
 from seawall.ingestion.receiving import Receiving
-from seawall.ingestion.streams import Outbox, StreamQuota
-from seawall.ingestion.update import Event, Stage
+from seawall.ingestion.streams import Outbox, StreamQuota, first_of_ours
+from seawall.ingestion.update import MESSAGE_BYTES_MAX, Event, Stage
 from seawall.ingestion.uploads import UploadStream
-from seawall.ingestion.watching import Watching
+from seawall.ingestion.watching import Watching, watched
 from seawall.runtime.status import AnyContext, abort, refusal
-
-MESSAGE_BYTES_MAX: Final = (1 << 20) + (64 << 10)
-WATCH_MAX: Final = 1024
 
 EVENTS_APART_SECONDS: Final = 0.01
 """Least time between two messages of a stream that has much to tell."""
@@ -35,13 +31,14 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         intake: Intake,
         receiving: Receiving,
         watching: Watching,
+        quota: StreamQuota,
     ) -> None:
-        """Speak for these parts."""
+        """Speak for these parts; `quota` counts the streams of every port."""
         self._settings = settings
         self._intake = intake
         self._receiving = receiving
         self._watching = watching
-        self._quota = StreamQuota(settings)
+        self._quota = quota
 
     # --- small updates ---------------------------------------------------------------------------
 
@@ -67,7 +64,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         except PeerError as refused:
             failure = refused
         except ExceptionGroup as failures:
-            failure = _ours(failures)
+            failure = first_of_ours(failures)
         finally:
             outbox.closed = True
         if failure is not None:
@@ -134,7 +131,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         except SeawallError as refused:
             failure = refused
         except ExceptionGroup as failures:
-            failure = _ours(failures)
+            failure = first_of_ours(failures)
         if failure is not None:
             await abort(context, failure)
 
@@ -194,7 +191,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         failure: SeawallError | None = None
         update_ids: tuple[bytes, ...] = ()
         try:
-            update_ids = _watched(request.update_ids)
+            update_ids = watched(request.update_ids)
             with self._quota.stream(context.peer()):
                 async with asyncio.TaskGroup() as group:
                     guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
@@ -205,7 +202,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         except SeawallError as refused:
             failure = refused
         except ExceptionGroup as failures:
-            failure = _ours(failures)
+            failure = first_of_ours(failures)
         finally:
             outbox.closed = True
             self._watching.forget(update_ids, outbox)
@@ -230,28 +227,3 @@ def _event(numbered: tuple[int, Event]) -> types_pb2.UpdateEvent:
     if event.refusal is not None:
         message.refusal.CopyFrom(refusal(event.refusal))
     return message
-
-
-def _watched(update_ids: Iterable[bytes]) -> tuple[bytes, ...]:
-    """Return the ids to watch, each once.
-
-    Raises:
-        PeerError: WATCH_COUNT, RPC_DIGEST.
-
-    """
-    wanted = tuple(dict.fromkeys(update_ids))
-    if len(wanted) > WATCH_MAX:
-        raise PeerError("WATCH_COUNT", f"watch at most {WATCH_MAX} updates", field="update_ids")
-    if any(len(one) != DIGEST_BYTES for one in wanted):
-        raise PeerError("RPC_DIGEST", "a digest has 32 bytes", field="update_ids")
-    return wanted
-
-
-def _ours(failures: ExceptionGroup[Exception]) -> SeawallError:
-    """Return the first failure of a stream's tasks that is ours; raise what is a bug."""
-    for failure in failures.exceptions:
-        if not isinstance(failure, SeawallError):
-            raise failure
-    first = failures.exceptions[0]
-    assert isinstance(first, SeawallError), "checked above"
-    return first

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from seawall.errors import PeerError
+from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.update import Event, Stage
 
@@ -68,6 +68,12 @@ class Outbox:
         self.touch()
         return [self._events.popleft() for _ in range(count)]
 
+    def heard(self) -> list[tuple[int, Event]]:
+        """Return the events that wait, in order, without waiting for any."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
     async def guard(self, idle_seconds: float) -> None:
         """Wait until the stream must end.
 
@@ -88,6 +94,38 @@ class Outbox:
                 hint = "open a stream when there is something to send"
                 raise PeerError("DEADLINE", hint) from None
             raise PeerError("QUOTA_EVENTS", "read events as fast as they come")
+
+
+async def settled(outbox: Outbox, seconds_max: float) -> Event:
+    """Return the newest event of the only update of an outbox, once there is one.
+
+    Raises:
+        SeawallError: why the update was refused.
+        OperationalError: DEADLINE.
+
+    """
+    try:
+        async with asyncio.timeout(seconds_max):
+            _, event = (await outbox.take())[-1]
+    except TimeoutError:
+        hint = "the update is not durable yet: send it again"
+        raise OperationalError("DEADLINE", hint) from None
+    finally:
+        outbox.closed = True
+    if event.stage is Stage.REFUSED:
+        assert event.refusal is not None, "a refusal has a reason"
+        raise event.refusal
+    return event
+
+
+def first_of_ours(failures: ExceptionGroup[Exception]) -> SeawallError:
+    """Return the first failure of a stream's tasks that is ours; raise what is a bug."""
+    for failure in failures.exceptions:
+        if not isinstance(failure, SeawallError):
+            raise failure
+    first = failures.exceptions[0]
+    assert isinstance(first, SeawallError), "checked above"
+    return first
 
 
 class StreamQuota:

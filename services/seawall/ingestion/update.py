@@ -1,12 +1,15 @@
 """One update that this site knows of: how far it has come, and who hears of its steps."""
 
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from seawall.errors import SeawallError
 from seawall.formats.admission import AdmittedUpdate
+
+MESSAGE_BYTES_MAX: Final = (1 << 20) + (64 << 10)
+"""What the parts of a message's updates may have in all, however they are carried."""
 
 
 class Stage(IntEnum):

@@ -21,9 +21,12 @@ REFUSALS_SHARE = 100
 
 
 class Upload:
-    """One open upload; `writing` are chunks on their way to the disk."""
+    """One open upload; `writing` are chunks on their way to the disk.
 
-    __slots__ = ("admitted", "missing", "touched", "upload_id", "writing")
+    `requests` stands for the stream that chunks do not come on when each is a request of its own.
+    """
+
+    __slots__ = ("admitted", "missing", "requests", "touched", "upload_id", "writing")
 
     def __init__(
         self, upload_id: bytes, admitted: AdmittedUpdate, missing: Sequence[int], now: float
@@ -34,6 +37,7 @@ class Upload:
         self.missing = dict.fromkeys(missing)
         self.writing: dict[int, None] = {}
         self.touched = now
+        self.requests = UploadStream()
 
     @property
     def chunk_count(self) -> int:

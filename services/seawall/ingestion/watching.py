@@ -1,12 +1,18 @@
 """News of updates that this process may never have seen: from memory, then from the ledger."""
 
+from collections.abc import Iterable
+from typing import Final
+
+from seawall.crypto.hashing import DIGEST_BYTES
 from seawall.errors import PeerError
 from seawall.formats import entry as entries
 from seawall.ingestion.batch import History
 from seawall.ingestion.following import cut_reason, taint_reason
 from seawall.ingestion.progress import Progress
 from seawall.ingestion.streams import Outbox
-from seawall.ingestion.update import Stage
+from seawall.ingestion.update import Event, Stage
+
+WATCH_MAX: Final = 1024
 
 
 class Watching:
@@ -34,6 +40,23 @@ class Watching:
             self._progress.watch(update_id, outbox)
             if self._progress.find(update_id) is None:
                 await self._look_up(update_id, until)
+
+    async def latest(self, update_id: bytes) -> Event | None:
+        """Return the newest event of an update, None for one that nobody here knows of.
+
+        Raises:
+            PeerError: QUOTA_SINKS.
+            OperationalError: RPC_*, DEADLINE.
+
+        """
+        outbox = Outbox(events_max=len(Stage))
+        try:
+            await self.watch((update_id,), outbox, Stage.AGGREGATED)
+            heard = outbox.heard()
+        finally:
+            outbox.closed = True
+            self.forget((update_id,), outbox)
+        return heard[-1][1] if heard else None
 
     def forget(self, update_ids: tuple[bytes, ...], outbox: Outbox) -> None:
         """Stop reporting to an outbox."""
@@ -65,3 +88,18 @@ class Watching:
             for one in decision.dropped:
                 if one.update_id == update_id.hex():
                     self._progress.decided(update_id, decision.version, cut_reason(one.reason))
+
+
+def watched(update_ids: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return the ids to watch, each once.
+
+    Raises:
+        PeerError: WATCH_COUNT, RPC_DIGEST.
+
+    """
+    wanted = tuple(dict.fromkeys(update_ids))
+    if len(wanted) > WATCH_MAX:
+        raise PeerError("WATCH_COUNT", f"watch at most {WATCH_MAX} updates", field="update_ids")
+    if any(len(one) != DIGEST_BYTES for one in wanted):
+        raise PeerError("RPC_DIGEST", "a digest has 32 bytes", field="update_ids")
+    return wanted

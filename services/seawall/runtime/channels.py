@@ -16,6 +16,7 @@ from seawall.errors import LocalError
 from seawall.runtime.local import LocalServer
 from seawall.runtime.tls import (
     FrameTarget,
+    client_server_tls,
     dialling_credentials,
     frame_dialling_tls,
     frame_server_tls,
@@ -155,6 +156,10 @@ class SiteChannels:
                 channel = peer_channel(member, *self._tls, address=address)
             self._channels[lane, target, address] = channel
         return channel
+
+    def client_server_tls(self) -> ssl.SSLContext:
+        """Return TLS of this site for a server without gRPC that anybody may dial."""
+        return client_server_tls(*self._tls)
 
     def frame_server_tls(self) -> ssl.SSLContext:
         """Return TLS of this site for a server without gRPC that other sites dial."""

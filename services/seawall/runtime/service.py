@@ -59,6 +59,10 @@ class Channels(Protocol):
         """
         ...
 
+    def client_server_tls(self) -> ssl.SSLContext:
+        """Return TLS of this site for a server without gRPC that anybody may dial."""
+        ...
+
     def frame_server_tls(self) -> ssl.SSLContext:
         """Return TLS of this site for a server without gRPC that other sites dial."""
         ...

@@ -53,6 +53,11 @@ def client_server_credentials(key_pem: bytes, certificate_pem: bytes) -> grpc.Se
     return grpc.ssl_server_credentials([(key_pem, certificate_pem)])
 
 
+def client_server_tls(key_pem: bytes, certificate_pem: bytes) -> ssl.SSLContext:
+    """Return TLS for a server without gRPC: this site proves who it is, callers need not."""
+    return _context(ssl.PROTOCOL_TLS_SERVER, key_pem, certificate_pem)
+
+
 def dialling_credentials(
     site: GenesisSite, key_pem: bytes | None = None, certificate_pem: bytes | None = None
 ) -> grpc.ChannelCredentials:

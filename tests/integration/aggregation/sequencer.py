@@ -281,6 +281,10 @@ class Channels:
             return self._town.liars[index].server.channel()
         return self._town.sites[index].server.channel()
 
+    def client_server_tls(self) -> ssl.SSLContext:
+        """Refuse: there are no sockets."""
+        raise AssertionError
+
     def frame_server_tls(self) -> ssl.SSLContext:
         """Refuse: there are no sockets."""
         raise AssertionError

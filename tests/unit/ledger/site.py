@@ -49,6 +49,10 @@ class NoChannels:
         """Refuse."""
         raise AssertionError((role, site))
 
+    def client_server_tls(self) -> ssl.SSLContext:
+        """Refuse: there are no sockets."""
+        raise AssertionError
+
     def frame_server_tls(self) -> ssl.SSLContext:
         """Refuse: there are no sockets."""
         raise AssertionError

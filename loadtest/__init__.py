@@ -1,0 +1,1 @@
+"""Load on real sites, with locust: see docs/load.md."""

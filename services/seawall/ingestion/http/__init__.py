@@ -1,0 +1,1 @@
+"""Ingestion over HTTP: the operations of the gRPC service, for clients without gRPC."""
