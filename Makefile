@@ -17,6 +17,7 @@ SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 FAULTS_FLAGS ?=
+TEST_K8S_FLAGS ?=
 FUZZ_FLAGS ?=
 # Of `make image`: its name, the base image by tag, and what builds it.
 IMAGE ?= seawall:dev
@@ -35,7 +36,7 @@ STUBS := $(VENV)/.stamp-stubs
 .PHONY: help
 help: ## Print this list.
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is:"} \
-	/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Seawall needs CPython 3.11 or newer, and found none on the path." \
@@ -137,6 +138,10 @@ bench: setup ## Measure throughput, latency and cost, beside other systems (BENC
 .PHONY: faults
 faults: setup ## Kill, stop, partition and rob real sites under load (FAULTS_FLAGS="--quick").
 	@$(BIN)/python -m bench.faults $(FAULTS_FLAGS)
+
+.PHONY: test-k8s
+test-k8s: setup ## Lead a release through its life on the cluster of KUBECONFIG (TEST_K8S_FLAGS).
+	@$(BIN)/python -m bench.cluster --image $(IMAGE) $(TEST_K8S_FLAGS)
 
 .PHONY: sweep
 sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS).
