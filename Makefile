@@ -98,9 +98,10 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/buf breaking proto --against proto/baseline.binpb
-	@echo "check: docs/errors.md, docs/experiment.schema.json"
+	@echo "check: docs/errors.md, docs/experiment.schema.json, helm/seawall/README.md"
 	@$(BIN)/python tools/error_codes.py --check
 	@$(BIN)/python tools/experiment_schema.py --check
+	@$(BIN)/python tools/chart_values.py --check
 
 .PHONY: format
 format: setup ## Format and repair what can be repaired; regenerate pages.
@@ -109,6 +110,7 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/buf format --write proto
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
+	@$(BIN)/python tools/chart_values.py
 	@$(BIN)/python -m tests.cases.bad_input_page
 
 .PHONY: lock
