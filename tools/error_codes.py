@@ -23,6 +23,7 @@ AREAS = {
     "BATCH": "Batches and their certificates",
     "BLOCK": "Block codec and DAG rules",
     "CALLER": "Who may call what",
+    "CHAOS": "Runs of experiments on real sites",
     "CHUNK": "Chunks of a payload",
     "CLI": "Command line",
     "CLIENT": "The client library",

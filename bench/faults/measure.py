@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.faults.judging import Findings, judge
 from bench.faults.load import OpenLoad, loading
 from bench.faults.network import LOOK_SECONDS, SITES, FaultNetwork, running
 from bench.faults.table import FAULTS, VICTIM, Scene, Step
 from bench.quantiles import Latency, summarise
+from seawall.testbed.judging import Findings, judge
 
 BACK_SHARE = 0.8
 """Throughput is back when so much of what it was is acknowledged again."""

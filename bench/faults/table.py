@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
-from bench.faults.judging import convicted
 from bench.faults.network import FaultNetwork
 from seawall.api.v1 import fault_plane_pb2
 from seawall.runtime.crash import EXIT_CODE, POINTS
+from seawall.testbed.judging import convicted
 from seawall.testbed.observer import SiteView
 
 VICTIM = 3

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults.judging import Findings, judge
 from seawall.client import AsyncClient, Chain, Limits
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import OperationalError
@@ -20,6 +19,7 @@ from seawall.testbed.genesis_maker import (
     contributor_name,
     make_network,
 )
+from seawall.testbed.judging import Findings, judge
 from seawall.testbed.observer import Observer, SiteView
 from seawall.testbed.supervisor import Supervisor, plans_of
 from seawall.testbed.tasks import WIDE, wide_task

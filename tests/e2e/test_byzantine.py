@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 from bench import scraping
-from bench.faults.judging import Findings, convicted
 from bench.faults.load import loading
 from bench.faults.measure import look_back
 from bench.faults.network import FaultNetwork, running
 from bench.faults.table import FAULTS, VICTIM
 from seawall.config import PORTS_PER_SITE
+from seawall.testbed.judging import Findings, convicted
 from tests.e2e.command import audit
 
 SEED = 5

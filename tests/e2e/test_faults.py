@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults.judging import Findings
 from bench.faults.measure import FULL, QUICK, measure
 from bench.faults.namespaces import obstacle
 from bench.faults.table import FAULTS
+from seawall.testbed.judging import Findings
 from tests.e2e.local_network import LONG
 
 SEED = 11

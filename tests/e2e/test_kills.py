@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.faults.judging import Findings
 from seawall.errors import OperationalError
 from seawall.runtime.crash import EXIT_CODE, POINTS
+from seawall.testbed.judging import Findings
 from tests.e2e.local_network import (
     CONTRIBUTORS,
     LONG,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from seawall.testbed.experiment.runner import Result, run_simulated
+from seawall.testbed.experiment.outcome import Result
+from seawall.testbed.experiment.runner import run_simulated
 from seawall.testbed.experiment.verdict import Verdict
 from tests.unit.testbed.experiment.small import TEXT, small
 

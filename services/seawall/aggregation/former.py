@@ -52,7 +52,7 @@ class Former:
         """Go on after the newest version of the history."""
         self.task = task
         self.layout = Layout.of(task)
-        self.history = History(context.data_dir / f"{task.name}.versions")
+        self.history = History(context.data_dir / f"{task.name}.versions", context.disk)
         last = self.history.get(len(self.history))
         self.done = version_zero(task) if last is None else last.logged()
         final, voted = cursor.final.get(task.name, 0), cursor.voted.get(task.name, 0)

@@ -12,6 +12,7 @@ import msgspec
 
 from seawall.aggregation.versions import LoggedVersion
 from seawall.errors import OperationalError
+from seawall.runtime.disk import Disk, SoundDisk
 from seawall.runtime.locks import sync_directory, write_durably
 
 CURSOR: Final = "cursor.json"
@@ -63,14 +64,17 @@ class Cursor(msgspec.Struct, frozen=True):
 class History:
     """The finished versions of one task, in order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
         """Open the file, or make it; versions above a gap or a torn line are forgotten.
+
+        `disk` is asked before each write and sync.
 
         Raises:
             OperationalError: AGG_HISTORY when it cannot be read or written.
 
         """
         self._path = path
+        self._disk = disk or SoundDisk()
         self._starts: list[int] = []
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -102,7 +106,9 @@ class History:
         assert row.version == len(self._starts) + 1, "versions are finished in order"
         data = msgspec.json.encode(row) + b"\n"
         try:
+            self._disk.before_write()
             written = os.pwrite(self._file, data, self._end)
+            self._disk.before_sync()
             os.fsync(self._file)
         except OSError as fault:
             raise _broken(self._path, fault) from fault
@@ -143,15 +149,17 @@ def read_cursor(directory: Path) -> Cursor:
         raise _broken(path, fault) from fault
 
 
-def write_cursor(directory: Path, cursor: Cursor) -> None:
-    """Replace the cursor, durably.
+def write_cursor(directory: Path, cursor: Cursor, disk: Disk | None = None) -> None:
+    """Replace the cursor, durably; `disk` is asked first.
 
     Raises:
         OperationalError: AGG_HISTORY.
 
     """
-    path = directory / CURSOR
+    path, disk = directory / CURSOR, disk or SoundDisk()
     try:
+        disk.before_write()
+        disk.before_sync()
         write_durably(path, msgspec.json.encode(cursor))
     except OSError as fault:
         raise _broken(path, fault) from fault

@@ -127,7 +127,8 @@ class AggregationService:
             final = {name: former.log.final for name, former in self._formers.items()}
             voted = {name: former.log.voted for name, former in self._formers.items()}
             self._cursor = Cursor(min(position, self._next), final, voted)
-            await asyncio.to_thread(write_cursor, self._context.data_dir, self._cursor)
+            context = self._context
+            await asyncio.to_thread(write_cursor, context.data_dir, self._cursor, context.disk)
 
 
 def build(context: Context, settings: AggregationSettings) -> AggregationService:

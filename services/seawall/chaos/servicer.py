@@ -1,27 +1,23 @@
 """`FaultPlaneService` over gRPC, for the chaos runner alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import grpc
 import grpc.aio
 
 from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc
-from seawall.chaos.plane import Change, CrashFault, Fault, FaultPlane, PartitionFault
+from seawall.chaos.messages import decode_fault, encode_fault
+from seawall.chaos.plane import Change, FaultPlane
 from seawall.errors import PeerError
 from seawall.runtime import status
-from seawall.runtime.cuts import Direction
 from seawall.runtime.service import Clock
 
 WATCHERS_MAX: Final = 16
-_DIRECTIONS: Final = {
-    fault_plane_pb2.PARTITION_DIRECTION_BOTH: (Direction.INBOUND, Direction.OUTBOUND),
-    fault_plane_pb2.PARTITION_DIRECTION_INBOUND: (Direction.INBOUND,),
-    fault_plane_pb2.PARTITION_DIRECTION_OUTBOUND: (Direction.OUTBOUND,),
-}
 _ENDS: Final = {
     "lease": PeerError("FAULT_LEASE_OVER", "renew a lease before it runs out"),
+    "over": PeerError("FAULT_OVER", "it lasted as long as it was to last"),
 }
 """Why a fault ended, when it did so by itself."""
 
@@ -32,9 +28,10 @@ CHANGES_MAX: Final = 256
 class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
     """Answers for the fault plane of this process."""
 
-    def __init__(self, clock: Clock) -> None:
-        """Answer once `attach` has named the plane."""
+    def __init__(self, clock: Clock, refused: Callable[[str], None]) -> None:
+        """Answer once `attach` has named the plane; `refused` hears the kinds of refused faults."""
         self._clock = clock
+        self._refused = refused
         self._plane: FaultPlane | None = None
         self._watchers: list[asyncio.Queue[Change | None]] = []
 
@@ -65,14 +62,16 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
     ) -> fault_plane_pb2.ApplyResponse:
         """Inject a fault."""
         spec = request.fault
-        fault = _fault(spec)
+        fault = decode_fault(spec)
         if fault is None:
+            self._refused("unknown")
             hint = "choose a kind that this version knows"
             await status.abort(context, PeerError("FAULT_KIND", hint, field="fault.kind"))
         exists = spec.id in self._faults
         try:
             self._faults.apply(fault, spec.lease_seconds, self._clock.elapsed_us())
         except PeerError as refused:
+            self._refused(fault.kind)
             code = grpc.StatusCode.ALREADY_EXISTS if exists else grpc.StatusCode.INVALID_ARGUMENT
             await status.abort(context, refused, status=code)
         return fault_plane_pb2.ApplyResponse()
@@ -103,11 +102,15 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
         """Return the active faults; `lease_seconds` is what is left of each lease."""
         del request, context
         now_us = self._clock.elapsed_us()
+        self._faults.expire(now_us)
+        active = self._faults.active()
         return fault_plane_pb2.ListResponse(
             faults=[
-                _spec(fault, lease_seconds=max(1, (until_us - now_us) // 1_000_000))
-                for fault, until_us in self._faults.active()
-            ]
+                encode_fault(one.fault, max(1, (one.until_us - now_us) // 1_000_000))
+                for one in active
+            ],
+            kinds=self._faults.kinds,
+            strikes=[one.strikes for one in active],
         )
 
     async def Watch(  # noqa: N802 - the contract's name
@@ -126,41 +129,8 @@ class FaultPlaneServicer(fault_plane_pb2_grpc.FaultPlaneServiceServicer):
                 ended = _ENDS.get(change.reason)
                 reason = None if ended is None else status.refusal(ended)
                 yield fault_plane_pb2.FaultPlaneServiceWatchResponse(
-                    fault=_spec(change.fault), active=change.active, reason=reason
+                    fault=encode_fault(change.fault), active=change.active, reason=reason
                 )
         finally:
             if queue in self._watchers:
                 self._watchers.remove(queue)
-
-
-def _fault(spec: fault_plane_pb2.FaultSpec) -> Fault | None:
-    """Return the fault in a message, None when it is of an unknown kind."""
-    match spec.WhichOneof("kind"):
-        case "crash":
-            crash = spec.crash
-            return CrashFault(
-                id=spec.id, point=crash.point, skip_count=crash.skip_count, seed=spec.seed
-            )
-        case "partition":
-            partition = spec.partition
-            return PartitionFault(
-                id=spec.id,
-                peers=tuple(partition.peers),
-                directions=_DIRECTIONS.get(partition.direction, ()),
-                seed=spec.seed,
-            )
-        case _:
-            return None
-
-
-def _spec(fault: Fault, lease_seconds: int = 0) -> fault_plane_pb2.FaultSpec:
-    spec = fault_plane_pb2.FaultSpec(id=fault.id, lease_seconds=lease_seconds, seed=fault.seed)
-    match fault:
-        case CrashFault():
-            spec.crash.point, spec.crash.skip_count = fault.point, fault.skip_count
-        case PartitionFault():
-            spec.partition.peers.extend(fault.peers)
-            (spec.partition.direction,) = [
-                code for code, ways in _DIRECTIONS.items() if ways == fault.directions
-            ]
-    return spec

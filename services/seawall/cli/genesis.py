@@ -44,6 +44,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         "--split", action="store_true", help="each role of each site in a process of its own"
     )
     parser.add_argument(
+        "--chaos", action="store_true", help="let experiments inject faults into these sites"
+    )
+    parser.add_argument(
         "--interval-ms", type=int, default=1000, help="between two versions (default: 1000)"
     )
 
@@ -75,6 +78,7 @@ def plan_of(arguments: argparse.Namespace) -> NetworkPlan:
         tasks=(task,),
         consensus=consensus,
         split=arguments.split,
+        chaos=arguments.chaos,
     )
 
 

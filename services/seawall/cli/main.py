@@ -38,6 +38,13 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "sim": "run an experiment in virtual time, and judge it",
         "sim bench": "what consensus costs when all is well, in virtual time",
         "sim stress": "what faults cost at saturation, in virtual time",
+        "chaos list": "list experiments, and where each can run",
+        "chaos validate": "check experiment files",
+        "chaos plan": "show whom an experiment hits, and when",
+        "chaos run": "run an experiment in the simulator or on real sites, and judge it",
+        "chaos stop": "tell runs to take their faults back and end",
+        "chaos clean": "take back what a killed run has left in force",
+        "chaos compare": "put runs side by side",
         "version": "print the version",
     }
 )
@@ -97,7 +104,7 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
 
 def overview() -> str:
     """Return the help text: commands and exit codes."""
-    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<14} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             "usage: seawall COMMAND [options]",

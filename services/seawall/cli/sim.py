@@ -7,12 +7,11 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from seawall.chaos.experiment.plain import FILE_SIZE_BYTES_MAX
-from seawall.chaos.experiment.reading import Loaded, load, with_seed
-from seawall.cli import console
-from seawall.errors import LocalError, OperationalError
+from seawall.cli import chaos_files, console
+from seawall.errors import LocalError
+from seawall.testbed.experiment.outcome import Result, document_of
 from seawall.testbed.experiment.page import render_page
-from seawall.testbed.experiment.runner import Result, document_of, run_simulated
+from seawall.testbed.experiment.runner import run_simulated
 from seawall.testbed.experiment.tables import summary
 
 EXIT_CODES: Final = """exit codes:
@@ -36,7 +35,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the experiment and return its verdict's exit code."""
-    loaded = _read(arguments.experiment, arguments.seed)
+    loaded = chaos_files.read_experiment(arguments.experiment, arguments.seed)
     sites = loaded.experiment.spec.topology.sites
     if not 0 <= arguments.site < sites:
         hint = f"sites are numbered from 0 to {sites - 1} here"
@@ -58,21 +57,6 @@ def _lines(result: Result, arguments: argparse.Namespace) -> list[str]:
         if path is not None
     ]
     return [*summary(result), *written]
-
-
-def _read(path: Path, seed: int | None) -> Loaded:
-    """Return the experiment in a file, with another seed where one is given."""
-    try:
-        data = console.read_file(path, FILE_SIZE_BYTES_MAX)
-    except OperationalError as fault:
-        # Exit code 4 is a verdict here.
-        raise LocalError("CLI_EXPERIMENT", fault.hint, field="EXPERIMENT.yaml") from fault
-    loaded = load(data)
-    if seed is None:
-        return loaded
-    if not 0 <= seed < 1 << 63:
-        raise LocalError("CLI_SEED", "a seed is a number from 0 to 2^63 - 1", field="--seed")
-    return with_seed(loaded, seed)
 
 
 def _write(path: Path, data: bytes, option: str) -> None:

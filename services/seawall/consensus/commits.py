@@ -27,6 +27,7 @@ from seawall.consensus.dag.records import block_record, read_block
 from seawall.consensus.segments import SEGMENT_SIZE_BYTES_MAX, Place, SegmentedLog
 from seawall.domain.commit import Commit
 from seawall.errors import PeerError
+from seawall.runtime.disk import Disk
 
 if TYPE_CHECKING:
     from seawall.domain.block import VerifiedBlock
@@ -50,6 +51,7 @@ class CommitLog:
         *,
         size_bytes_max: int,
         segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
+        disk: Disk | None = None,
     ) -> None:
         """Open the log and find every commit in it.
 
@@ -59,7 +61,9 @@ class CommitLog:
             OperationalError: JOURNAL_CORRUPT, JOURNAL_FULL, JOURNAL_IO.
 
         """
-        self._log = SegmentedLog(directory, segment_size_bytes_max=segment_size_bytes_max)
+        self._log = SegmentedLog(
+            directory, segment_size_bytes_max=segment_size_bytes_max, disk=disk
+        )
         self._segments_max = max(2, size_bytes_max // segment_size_bytes_max)
         self._offsets: dict[int, array[int]] = {}
         self._firsts: dict[int, int] = {}

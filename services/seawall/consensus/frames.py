@@ -10,6 +10,7 @@ it there uses the gRPC stream.
 """
 
 import asyncio
+import os
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -150,6 +151,16 @@ class FrameStream(asyncio.Protocol):
             asyncio.get_running_loop().call_later(FAREWELL_SECONDS_MAX, transport.abort)
         else:
             transport.abort()
+
+    def damage(self) -> bool:
+        """Put a byte that belongs nowhere on the wire, beneath TLS; return whether it went out."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        try:
+            return os.write(transport.get_extra_info("socket").fileno(), b"\xff") == 1
+        except OSError:
+            return False
 
     # --- inside ---------------------------------------------------------------------------------
 

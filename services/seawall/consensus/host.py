@@ -9,7 +9,7 @@ refused (QUOTA_CONSENSUS) when too much of theirs waits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -29,11 +29,12 @@ from seawall.consensus.feed import LedgerFeed
 from seawall.consensus.finality import FinalityFeed
 from seawall.consensus.frames import FrameStream, listen
 from seawall.consensus.journal import FileJournal
-from seawall.consensus.links import CuttableStream, Dialler, Link, Stream
+from seawall.consensus.links import Dialler, Link, Stream
 from seawall.consensus.messages import BlockVerifier, Inbound, PeerMessage
 from seawall.consensus.pending import PendingSubmissions
 from seawall.consensus.replica import Replica
 from seawall.consensus.reporting import Reporting
+from seawall.consensus.shaping import shaped_link
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime.service import CONSENSUS, LEDGER, Context
 from seawall.runtime.tls import Callers
@@ -61,6 +62,7 @@ class ConsensusHost:
         self.context = context
         self.settings = settings
         self.links: dict[int, Link] = {}
+        self.heard = [0] * context.committee.size
         self.finality = FinalityFeed()
         self.log = context.log
         parameters = context.genesis.consensus
@@ -70,6 +72,7 @@ class ConsensusHost:
             context.data_dir / "commits",
             size_bytes_max=settings.history_bytes_max,
             segment_size_bytes_max=settings.segment_bytes_max,
+            disk=context.disk,
         )
         self.journal = FileJournal(
             context.data_dir / "journal",
@@ -77,6 +80,7 @@ class ConsensusHost:
             before_base=self.commits.sync,
             synced=metrics.phase("persist").observe,
             segment_size_bytes_max=settings.segment_bytes_max,
+            disk=context.disk,
         )
         engine = factory(
             identity=Identity(
@@ -246,16 +250,11 @@ class ConsensusHost:
 
     def link(self, stream: Stream, peer: int) -> Link:
         """Return a link over an open stream, ready to run."""
-        if self.context.cuts is not None:
-            stream = CuttableStream(stream, peer, self.context.cuts)
-        return Link(
-            stream,
-            self,
-            self.context.committee,
-            self.settings,
-            own=self.context.site,
-            peer=peer,
-        )
+        context = self.context
+        make: Callable[..., Link] = Link
+        if context.seams is not None and context.seams.links is not None:
+            make = shaped_link(context.seams.links)
+        return make(stream, self, context.committee, self.settings, own=context.site, peer=peer)
 
     def up(self, link: Link) -> None:
         """Take note of a new link; it replaces an older one of the same peer."""
@@ -285,6 +284,7 @@ class ConsensusHost:
     async def receive(self, link: Link, message: PeerMessage) -> None:
         """Take a message to the replica; waits while too many of this peer are there."""
         kind = message.WhichOneof("kind") or "other"
+        self.heard[link.peer] += 1
         self.reporting.traffic("received", kind, message.ByteSize())
         await self._room[link].acquire()
         self._push(Arrival(link, self._inbounds[link], message))

@@ -16,6 +16,7 @@ from seawall.consensus.dag.records import BASE_BEGIN, BASE_END
 from seawall.consensus.engine import Record
 from seawall.consensus.segments import SEGMENT_SIZE_BYTES_MAX, SegmentedLog
 from seawall.errors import OperationalError
+from seawall.runtime.disk import Disk
 from seawall.runtime.service import CrashPoints
 
 _RECORD: Final = Struct(">BI")
@@ -35,6 +36,7 @@ class FileJournal:
         before_base: Callable[[], None] = lambda: None,
         synced: Callable[[float], None] = lambda _seconds: None,
         segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
+        disk: Disk | None = None,
     ) -> None:
         """Open the journal and read what it holds; `synced` hears how long each sync took.
 
@@ -42,7 +44,9 @@ class FileJournal:
             OperationalError: JOURNAL_CORRUPT with segment and offset; JOURNAL_FULL, JOURNAL_IO.
 
         """
-        self._log = SegmentedLog(directory, segment_size_bytes_max=segment_size_bytes_max)
+        self._log = SegmentedLog(
+            directory, segment_size_bytes_max=segment_size_bytes_max, disk=disk
+        )
         self._crash_points = crash_points
         self._before_base = before_base
         self._synced = synced

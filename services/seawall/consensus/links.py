@@ -27,7 +27,6 @@ from seawall.consensus.messages import PeerMessage
 from seawall.domain.committee import Committee
 from seawall.errors import OperationalError, PeerError, SeawallError
 from seawall.runtime import status
-from seawall.runtime.cuts import Direction, LinkCuts
 from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import Log
 
@@ -279,28 +278,6 @@ class AnsweringStream:
             await self._context.write(consensus_pb2.BlocksResponse(message=message))
         except (grpc.aio.BaseError, grpc.RpcError, asyncio.InvalidStateError):
             raise OperationalError("LINK_CLOSED", "the stream has ended") from None
-
-
-class CuttableStream:
-    """A stream that carries nothing while an experiment has cut the link with its peer."""
-
-    def __init__(self, stream: Stream, peer: int, cuts: LinkCuts) -> None:
-        """Pass through `stream`, as far as `cuts` lets."""
-        self.transport = stream.transport
-        self._stream = stream
-        self._peer = peer
-        self._cuts = cuts
-
-    async def read(self) -> PeerMessage | None:
-        """Return the next message, once it may arrive."""
-        message = await self._stream.read()
-        await self._cuts.passed(self._peer, Direction.INBOUND)
-        return message
-
-    async def write(self, message: PeerMessage) -> None:
-        """Send a message, once it may leave."""
-        await self._cuts.passed(self._peer, Direction.OUTBOUND)
-        await self._stream.write(message)
 
 
 class Dialler:

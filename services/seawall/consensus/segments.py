@@ -13,7 +13,8 @@ Nobody is told of a frame before it is synced, and a mark is written when it was
 frame that a later frame or its mark follows may have been relied on: the log is corrupt. Damage at
 the end of the last segment that nothing valid follows is what a crash leaves of a write that was
 never synced, and is cut off. (A mark is not synced itself. What a power cut takes of it, and what
-a disk that lies loses, shows in the lost-disk check against the other sites.)
+a disk that lies loses, shows in the lost-disk check against the other sites; `unsynced` says how
+an experiment has a disk lie.)
 """
 
 import errno
@@ -26,8 +27,10 @@ from struct import Struct
 from typing import Final
 from zlib import crc32
 
+from seawall.consensus import unsynced
 from seawall.errors import OperationalError
-from seawall.runtime.locks import sync_directory
+from seawall.runtime.disk import Disk, SoundDisk
+from seawall.runtime.locks import sync_directory, sync_file
 
 SEGMENT_SIZE_BYTES_MAX: Final = 64 << 20
 PAYLOAD_SIZE_BYTES_MAX: Final = 1 << 30
@@ -74,8 +77,9 @@ class SegmentedLog:
         *,
         segment_size_bytes_max: int = SEGMENT_SIZE_BYTES_MAX,
         entropy: Callable[[int], bytes] = os.urandom,
+        disk: Disk | None = None,
     ) -> None:
-        """Use `directory`, and create it when it is not there."""
+        """Use `directory`, and create it when it is not there; `disk` is asked first."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._segment_size_bytes_max = segment_size_bytes_max
@@ -84,6 +88,9 @@ class SegmentedLog:
         self._size_bytes = 0
         self._failed = False
         self._marked = 0
+        self._disk = disk or SoundDisk()
+        self._kept = Place(0, 0)
+        self._lied = False
         self._entropy = entropy
         self._salts: dict[int, bytes] = {}
         self.next_sequence = 1
@@ -99,7 +106,12 @@ class SegmentedLog:
         return self._size_bytes
 
     def close(self) -> None:
-        """Close the file that is written to; nothing is synced."""
+        """Close the file that is written to; nothing is synced, but what a disk has lied about."""
+        if self._lied and not self._failed and self._descriptor >= 0:
+            self._keep()
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -114,11 +126,7 @@ class SegmentedLog:
                 no torn tail; JOURNAL_IO when a file cannot be read.
 
         """
-        numbers = sorted(
-            int(found[1])
-            for entry in self._directory.iterdir()
-            if (found := _NAME.fullmatch(entry.name)) is not None
-        )
+        numbers = self._lose()
         expected: int | None = None
         for number in numbers:
             last = number == numbers[-1]
@@ -142,6 +150,25 @@ class SegmentedLog:
                 self._continue(number, end, len(data))
         self.next_sequence = expected or self.next_sequence
         self._marked = self.next_sequence - 1
+        self._kept = Place(self._segments[-1] if self._segments else 0, self._size_bytes)
+
+    def _lose(self) -> list[int]:
+        """Lose what a lying disk has promised; return the numbers of the segments, in order."""
+        found = self._found()
+        try:
+            lost = unsynced.lose(self._directory, [(one, self._path(one)) for one in found])
+        except OSError as fault:
+            raise self._failure(fault) from fault
+        except ValueError as fault:
+            raise _corrupt(self._directory / unsynced.NOTE, 0, "it is no note") from fault
+        return self._found() if lost else found
+
+    def _found(self) -> list[int]:
+        return sorted(
+            int(found[1])
+            for entry in self._directory.iterdir()
+            if (found := _NAME.fullmatch(entry.name)) is not None
+        )
 
     def _frames(
         self, data: bytes, head: "_Head", *, last: bool
@@ -203,7 +230,11 @@ class SegmentedLog:
         if self._descriptor < 0:
             return
         try:
-            os.fdatasync(self._descriptor)
+            self._disk.before_sync()
+            if self._disk.is_lying():
+                self._lie()
+            else:
+                self._keep()
         except OSError as fault:
             raise self._failure(fault) from fault
         newest = self.next_sequence - 1
@@ -213,15 +244,33 @@ class SegmentedLog:
             check = _checksum(self._salts[number], number, newest, b"")
             self._write(_FRAME.pack(_SYNCED, newest, 0, check))
 
+    def _keep(self) -> None:
+        """Sync: the newest segment, and those of which a lying disk has only said so."""
+        os.fdatasync(self._descriptor)
+        if self._lied:
+            for number in self._segments[:-1]:
+                if number >= self._kept.segment:
+                    sync_file(self._path(number))
+            unsynced.forget(self._directory)
+            self._lied = False
+        self._kept = Place(self._segments[-1], self._size_bytes)
+
+    def _lie(self) -> None:
+        """Keep nothing, and note once what a crash is to leave."""
+        if not self._lied:
+            unsynced.note(self._directory, self._kept.segment, self._kept.offset)
+            self._lied = True
+
     def roll(self) -> int:
         """Sync and end the newest segment, begin another, and return its number."""
         number = self._segments[-1] + 1 if self._segments else 1
         self.sync()
-        self.close()
+        self._close()
         salt = self._entropy(SALT_BYTES)
         head = _HEADER.pack(_MAGIC, _VERSION, number, self.next_sequence, salt)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
+            self._disk.before_write()
             self._descriptor = os.open(self._path(number), flags, 0o600)
             self._size_bytes = 0
             self._segments.append(number)
@@ -234,7 +283,13 @@ class SegmentedLog:
         return number
 
     def drop_before(self, segment: int) -> int:
-        """Delete the segments before this one, oldest first; return how many."""
+        """Delete the segments before this one, oldest first; return how many.
+
+        None while a disk has lied: what takes their place may be lost yet.
+        """
+        return 0 if self._lied else self._drop_before(segment)
+
+    def _drop_before(self, segment: int) -> int:
         old = [number for number in self._segments if number < segment]
         for number in old:
             self._path(number).unlink(missing_ok=True)
@@ -244,14 +299,15 @@ class SegmentedLog:
 
     def drop_all(self, next_sequence: int) -> None:
         """Delete everything and go on with this sequence."""
-        self.close()
+        self._close()
         following = self._segments[-1] + 1 if self._segments else 1
-        self.drop_before(following)
+        self._drop_before(following)
         self.next_sequence = next_sequence
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
+            self._disk.before_write()
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as fault:

@@ -6,7 +6,8 @@
 
 import grpc.aio
 
-from seawall.consensus.byzantine.table import BEHAVIOURS, Script, scripted
+from seawall.consensus.byzantine.switching import switched
+from seawall.consensus.byzantine.table import BEHAVIOURS, Script
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.engines import ENGINES
 from seawall.consensus.host import ConsensusHost
@@ -52,10 +53,14 @@ def build(context: Context, settings: ConsensusSettings) -> ConsensusService:
     if protocol not in ENGINES:
         raise LocalError("SITE_PROTOCOL", f"this build has {', '.join(sorted(ENGINES))}")
     factory = ENGINES[protocol]
-    if settings.byzantine:
-        factory = scripted(factory, scripts_of(context, settings))
+    scripts = scripts_of(context, settings) if settings.byzantine else ()
+    if scripts:
         names = [one.behaviour for one in settings.byzantine]
         context.log.warning("replica_lies", behaviours=names)
+    if context.seams is not None and context.seams.lies is not None:
+        lies = context.seams.lies
+        lies.known = tuple(sorted(BEHAVIOURS))
+        factory = switched(factory, lambda: lies.told, scripts)
     return ConsensusService(ConsensusHost(context, settings, factory))
 
 
@@ -66,7 +71,7 @@ def scripts_of(context: Context, settings: ConsensusSettings) -> tuple[Script, .
         LocalError: SITE_BYZANTINE, SITE_CONFIG; see `build`.
 
     """
-    if not context.chaos_enabled:
+    if context.seams is None:
         hint = "only a process with [chaos] enabled lies on purpose"
         raise LocalError("SITE_BYZANTINE", hint, field="consensus.byzantine")
     others = [peer for peer in range(context.committee.size) if peer != context.site]

@@ -17,6 +17,7 @@ import lmdb
 
 from seawall.errors import LocalError, OperationalError
 from seawall.ledger.store import Batch, Staged, Table, Usage
+from seawall.runtime.disk import Disk, SoundDisk
 
 FORMAT: Final = b"seawall-ledger/3"
 """Name and version of what the file holds."""
@@ -34,6 +35,7 @@ class LmdbStore:
         *,
         map_size_bytes: int = 1 << 28,
         map_size_bytes_max: int = 1 << 40,
+        disk: Disk | None = None,
     ) -> None:
         """Open or create the file.
 
@@ -41,12 +43,14 @@ class LmdbStore:
             path: the file; its directory exists and is locked by the caller.
             map_size_bytes: address space to begin with; doubled when it runs out.
             map_size_bytes_max: the most that the file may take.
+            disk: is asked before each commit.
 
         Raises:
             OperationalError: STORE_OPEN when it cannot be read.
             LocalError: STORE_FORMAT when another version wrote it.
 
         """
+        self.disk = disk or SoundDisk()
         self._limit_bytes = map_size_bytes_max
         self._failed: OperationalError | None = None
         try:
@@ -178,8 +182,11 @@ class _StagedBatch:
     def commit(self) -> None:
         """Commit and sync."""
         try:
+            self._store.disk.before_write()
+            self._store.disk.before_sync()
             self._transaction.commit()
         except (lmdb.Error, OSError) as error:
+            self._transaction.abort()
             self._store.fail(error)
 
 

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from seawall.errors import OperationalError
+from seawall.runtime.disk import Disk, SoundDisk
 
 SEGMENT_BYTES: Final = 1 << 28
 """A segment that has reached this size is not appended to any more."""
@@ -52,12 +53,13 @@ class Record(msgspec.Struct, frozen=True):
 class Segments:
     """The segment files of one directory."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open what is there; nothing is read yet.
+    def __init__(self, directory: Path, disk: Disk | None = None) -> None:
+        """Open what is there; nothing is read yet. `disk` is asked before each write and sync.
 
         Raises OperationalError `STORE_OPEN`.
         """
         self._directory = directory
+        self._disk = disk or SoundDisk()
         self._files: dict[int, int] = {}
         try:
             directory.mkdir(exist_ok=True)
@@ -75,6 +77,7 @@ class Segments:
         Raises OperationalError `STORE_FULL` or `STORE_WRITE`; nothing then counts as written.
         """
         try:
+            self._disk.before_write()
             if self.end >= SEGMENT_BYTES:
                 self._rotate()
             pieces: list[bytes] = []
@@ -86,6 +89,7 @@ class Segments:
                 places.append(place)
                 offset = place.offset + place.length
             self._write(pieces, offset - self.end)
+            self._disk.before_sync()
             os.fdatasync(self._writer)
         except OSError as error:
             self._cut(self.end)

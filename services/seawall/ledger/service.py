@@ -39,14 +39,17 @@ def build(context: Context, settings: LedgerSettings) -> Service:
         context.data_dir / "ledger.mdb",
         map_size_bytes=settings.map_size_bytes,
         map_size_bytes_max=settings.map_size_bytes_max,
+        disk=context.disk,
     )
     index = LmdbStore(
-        context.data_dir / "payloads.mdb", map_size_bytes_max=settings.index_size_bytes_max
+        context.data_dir / "payloads.mdb",
+        map_size_bytes_max=settings.index_size_bytes_max,
+        disk=context.disk,
     )
     log = Log(store, context.genesis, context.origin)
     metrics = LedgerMetrics(context.registry)
     payloads = Payloads(
-        Segments(context.data_dir / "payloads"),
+        Segments(context.data_dir / "payloads", context.disk),
         index,
         context.crash_points.reach,
         metrics.payload_fsync_duration.observe,

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 
 from seawall.errors import PeerError
-from seawall.runtime.exchange import Handler
+from seawall.runtime.exchange import Handler, Wrap
 from seawall.runtime.status import AnyContext, abort
 from seawall.runtime.tls import RUNNER, Callers
 
@@ -96,8 +96,11 @@ class Guard(grpc.aio.Server):
     Only registration passes through a guard; ports, start and stop are the real server's.
     """
 
-    def __init__(self, server: grpc.aio.Server, callers: Callers, own_site: int) -> None:
-        """Stand before `server`."""
+    def __init__(
+        self, server: grpc.aio.Server, callers: Callers, own_site: int, wrap: Wrap | None = None
+    ) -> None:
+        """Stand before `server`; what it guards is passed through `wrap`, and called by that."""
+        self._wrap = wrap
         self._server = server
         self._callers = callers
         self._own_site = own_site
@@ -115,6 +118,8 @@ class Guard(grpc.aio.Server):
             method: self._guarded(CALLERS.get(f"{service_name}/{method}"), handler)
             for method, handler in method_handlers.items()
         }
+        if self._wrap is not None:
+            guarded = dict(self._wrap(service_name, guarded))
         generic = grpc.method_handlers_generic_handler(service_name, guarded)
         self._server.add_generic_rpc_handlers((generic,))
         self._server.add_registered_method_handlers(service_name, guarded)

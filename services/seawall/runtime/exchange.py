@@ -12,6 +12,9 @@ import grpc.aio
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 """What the generated code registers for one method."""
 
+Wrap: TypeAlias = Callable[[str, Mapping[str, Handler]], Mapping[str, Handler]]
+"""Returns what is to be registered for the handlers of a service, by name."""
+
 PIPE_MESSAGES_MAX: Final = 16
 """Messages that a writer may be ahead of its reader."""
 

@@ -24,7 +24,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from seawall.runtime.exchange import Exchange, Handler
+from seawall.runtime.exchange import Exchange, Handler, Wrap
 
 
 class LocalServer(grpc.aio.Server):
@@ -33,8 +33,9 @@ class LocalServer(grpc.aio.Server):
     Use as an async context manager: calls run while it is open, and are cancelled at its end.
     """
 
-    def __init__(self) -> None:
-        """Start without handlers."""
+    def __init__(self, wrap: Wrap | None = None) -> None:
+        """Start without handlers; each service's are passed through `wrap` first."""
+        self._wrap = wrap
         self._handlers: dict[str, Handler] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,6 +61,8 @@ class LocalServer(grpc.aio.Server):
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
         """Take the handlers of one service."""
+        if self._wrap is not None:
+            method_handlers = self._wrap(service_name, method_handlers)
         for method, handler in method_handlers.items():
             self._handlers[f"/{service_name}/{method}"] = handler
 

@@ -38,7 +38,10 @@ from seawall.runtime.channels import SERVING_OPTIONS, SiteChannels
 from seawall.runtime.clock import SystemClock
 from seawall.runtime.coin_key import read_coin_secret
 from seawall.runtime.crash import ArmedCrashPoints, parse
-from seawall.runtime.cuts import LinkCuts
+from seawall.runtime.disk import SoundDisk
+from seawall.runtime.exchange import Wrap
+from seawall.runtime.faults.calls import SiteOf
+from seawall.runtime.faults.seams import Seams
 from seawall.runtime.health import Health
 from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
@@ -187,12 +190,12 @@ class _Process:
         self.crash_points = ArmedCrashPoints()
         if config.crash_at is not None:
             self.crash_points.arm(*parse(config.crash_at))
-        cuttable = config.chaos.enabled and CONSENSUS in config.roles
-        self.cuts = LinkCuts() if cuttable else None
+        chaos = config.chaos.enabled
+        self.seams = Seams.of(config.roles, self.crash_points) if chaos else None
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
-        self.local = LocalServer()
+        self.local = LocalServer(self._wrap(lambda _: config.site))
         self.channels = SiteChannels(
             self.genesis,
             config.site,
@@ -232,15 +235,19 @@ class _Process:
             ),
             data_dir=data_dir,
             channels=self.channels,
-            clock=SystemClock(),
+            clock=(self.seams and self.seams.clock) or SystemClock(),
             entropy=os.urandom,
             registry=self.registry,
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
             admission=self.admission,
-            chaos_enabled=self.config.chaos.enabled,
-            cuts=self.cuts,
+            disk=(self.seams and self.seams.disk) or SoundDisk(),
+            seams=self.seams,
         )
+
+    def _wrap(self, site_of: SiteOf) -> Wrap | None:
+        """Return what puts handlers behind faults, where they may be; `site_of` tells callers."""
+        return None if self.seams is None else self.seams.wrap(site_of)
 
     async def listen(
         self, services: Sequence[Service], health: Health
@@ -250,6 +257,7 @@ class _Process:
         runner = config.chaos.runner_certificate if config.chaos.enabled else None
         runner_pem = runner.read_bytes() if runner is not None else b""
         callers = Callers(self.genesis, config.site, runner_pem)
+        wrap = self._wrap(callers.site_of)
         tls = (secrets.tls_key_pem, secrets.tls_certificate_pem)
         credentials = {
             "client": client_server_credentials(*tls),
@@ -262,7 +270,7 @@ class _Process:
             server = grpc.aio.server(options=SERVING_OPTIONS)
             if credential is not None:
                 for service in services:
-                    service.register(Guard(server, callers, config.site))
+                    service.register(Guard(server, callers, config.site, wrap))
                 _reflect(server)
             health.register(server)
             ports[name] = _open_port(server, config.host, config.listen_port(offset), credential)

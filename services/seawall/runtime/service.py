@@ -18,7 +18,8 @@ from seawall.crypto.signing import SigningKey
 from seawall.domain.committee import Committee
 from seawall.domain.genesis import Genesis
 from seawall.runtime.admission_cache import AdmissionCache
-from seawall.runtime.cuts import LinkCuts
+from seawall.runtime.disk import Disk, SoundDisk
+from seawall.runtime.faults.seams import Seams
 from seawall.runtime.tls import FrameTarget
 from seawall.telemetry.logs import Log
 from seawall.telemetry.metrics import Registry
@@ -95,8 +96,8 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
-    `chaos_enabled` says whether this process may misbehave on purpose; then `cuts` are the cut
-    links of its replica, if it runs one.
+    `disk` is asked before each write and sync. `seams` are where this process may misbehave on
+    purpose; None unless chaos is enabled for it.
     """
 
     genesis: Genesis
@@ -112,8 +113,8 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
-    chaos_enabled: bool = False
-    cuts: LinkCuts | None = None
+    disk: Disk = field(default_factory=SoundDisk)
+    seams: Seams | None = None
 
 
 class Service(Protocol):

@@ -266,14 +266,26 @@ class ChaosMetrics:
     def __init__(self, registry: Registry) -> None:
         """Create the families."""
         self.fault_active = Gauge(
-            "seawall_chaos_fault_active", "Active faults.", ("fault",), registry=registry
+            "seawall_chaos_fault_active",
+            "Active faults, by kind and by the experiment that asked for them.",
+            ("fault", "experiment"),
+            registry=registry,
+        )
+        self.lease_remaining = Gauge(
+            "seawall_chaos_lease_remaining_seconds",
+            "Time until the last fault of its kind ends unless its lease is renewed; else 0.",
+            ("fault", "experiment"),
+            registry=registry,
         )
         self.injections = Counter(
             "seawall_chaos_injections",
-            "Faults injected.",
+            "Faults that were asked for, by outcome: applied, refused.",
             ("fault", "actuator", "outcome"),
             registry=registry,
         )
         self.rollbacks = Counter(
-            "seawall_chaos_rollbacks", "Faults that ended, by cause.", ("cause",), registry=registry
+            "seawall_chaos_rollbacks",
+            "Faults that ended, by cause: reverted, lease, over.",
+            ("cause",),
+            registry=registry,
         )

@@ -10,6 +10,7 @@ contributors/<name>.key     one seed for each contributor
 <site>/<process>.log        what its processes log
 receipts/<update id>.json   receipts of updates submitted from this directory
 run.json                    the processes that run now
+holds/<site>@<id>           keeps a site's processes from being started until the file's time
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class NetworkDirectory:
     def run(self) -> Path:
         """The file that names the running processes."""
         return self.path / "run.json"
+
+    @property
+    def holds(self) -> Path:
+        """Directory of the files that keep sites down; see `testbed.holds`."""
+        return self.path / "holds"
 
     @property
     def supervisor_log(self) -> Path:

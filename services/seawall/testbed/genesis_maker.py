@@ -65,6 +65,7 @@ class NetworkPlan:
         role_hosts: of each site the host of each of `ROLES`, where every process has an address of
             its own: all of them serve at `port`, and whoever starts them writes their settings.
         zones: zone of each site; `local` when empty.
+        chaos: serve a fault plane in every process, for the site's own certificate.
 
     """
 
@@ -82,6 +83,7 @@ class NetworkPlan:
     split: bool = False
     role_hosts: tuple[tuple[str, ...], ...] = ()
     zones: tuple[str, ...] = ()
+    chaos: bool = False
 
     def hosts_of(self, site: int) -> tuple[str, ...]:
         """Return the address of each process of one site."""
@@ -203,6 +205,8 @@ def write_settings(path: Path, members: Sequence[tuple[str, str | int | list[str
 
 
 def _toml(value: str | int | list[str]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(_toml(one) for one in value)}]"
     if isinstance(value, int):
@@ -259,6 +263,8 @@ def _write_site_settings(
         ("keys_dir", "keys"),
         ("host", host),
     ]
+    if plan.chaos:
+        shared.append(("chaos.enabled", True))
     frames = ("consensus.frame_address", f"{plan.host}:0")
     if not plan.split:
         write_settings(directory.settings(name), [*shared, ("port", ports[0]), frames])

@@ -29,8 +29,9 @@ class SiteView(msgspec.Struct, frozen=True, rename="camel"):
 
     `height` is its last commit, `certified` the last one under a checkpoint of quorum stake;
     `root` (hex) is that of its tree of `tree_size` entries; `versions` are the usable heads of
-    the tasks, in the order of genesis; `connected` are the sites with a working link. `silent`
-    are its roles in other processes than ledger and consensus that are not ready, or not there.
+    the tasks, in the order of genesis; `connected` are the sites with a working link, `heard` how
+    many messages have arrived from each. `silent` are its roles in other processes than ledger and
+    consensus that are not ready, or not there.
     """
 
     site: int
@@ -44,6 +45,7 @@ class SiteView(msgspec.Struct, frozen=True, rename="camel"):
     updates: int = 0
     versions: tuple[int, ...] = ()
     connected: tuple[int, ...] = ()
+    heard: tuple[int, ...] = ()
     recovering: bool = False
     silent: tuple[str, ...] = ()
 
@@ -115,6 +117,7 @@ class Observer:
             updates=log.updates,
             versions=tuple(log.versions),
             connected=tuple(replica.connected),
+            heard=tuple(replica.heard),
             recovering=replica.recovering,
             silent=silent,
         )

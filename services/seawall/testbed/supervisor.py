@@ -8,6 +8,7 @@ however it ends, the pipe closes and the child stops by itself.
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from seawall.domain.genesis import Genesis
 from seawall.errors import LocalError, OperationalError
 from seawall.runtime.service import ROLES
 from seawall.testbed.directory import NetworkDirectory
+from seawall.testbed.holds import is_held
 from seawall.testbed.processes import (
     ProcessRecord,
     RunRecord,
@@ -33,6 +35,9 @@ BACKOFF_SECONDS_FIRST: Final = 0.2
 BACKOFF_SECONDS_MAX: Final = 5.0
 STABLE_SECONDS: Final = 10.0
 """A process that ran this long starts again without delay."""
+
+HOLD_LOOK_SECONDS: Final = 0.1
+"""How often it is looked whether a site that an experiment keeps down may start."""
 
 STOP_SECONDS_MAX: Final = 12.0
 START_FAILURES_MAX: Final = 5
@@ -122,6 +127,7 @@ class Supervisor:
         """Keep the plans; nothing starts yet."""
         self._directory = directory
         self._origin = origin
+        self._sites = {plan.site: plan.settings.parent.name for plan in plans}
         self._children = {plan.name: Child(plan) for plan in plans}
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -229,6 +235,10 @@ class Supervisor:
         while child.held:
             child.wake.clear()
             await child.wake.wait()
+        site = self._sites[child.plan.site]
+        # Whoever holds it may be a process that has gone: only the file's time says so.
+        while is_held(self._directory, site, time.time()):  # noqa: ASYNC110 - files, not events
+            await asyncio.sleep(HOLD_LOOK_SECONDS)
 
     async def _start(self, child: Child) -> None:
         plan = child.plan

@@ -11,7 +11,12 @@ import grpc
 import grpc.aio
 import pytest
 
-from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc
+from seawall.api.v1 import (
+    fault_plane_pb2,
+    fault_plane_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+)
 from seawall.chaos import service as chaos_service
 from seawall.chaos.config import ChaosSettings
 from seawall.config import Settings
@@ -19,7 +24,7 @@ from seawall.runtime import status
 from seawall.runtime.certificates import make_certificate
 from seawall.runtime.channels import client_channel, peer_channel
 from seawall.runtime.serve import Ports, Role, serve
-from seawall.runtime.service import CHAOS, CONSENSUS, LEDGER
+from seawall.runtime.service import CHAOS, CONSENSUS, LEDGER, ROLES
 from seawall.telemetry.logs import open_log
 from tests.integration.consensus.cluster import Memory, MemoryService
 from tests.integration.sites import TestSites, make_sites
@@ -33,13 +38,22 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> TestSites:
     return make_sites(tmp_path_factory.mktemp("sites"))
 
 
-class Replica(MemoryService):
-    """Stands where the replica would: its links are cut elsewhere."""
+class StandIn(MemoryService):
+    """Stands where a role would."""
 
-    name = CONSENSUS
+    def __init__(self, name: str) -> None:
+        super().__init__(Memory())
+        self.name = name
 
     def register(self, server: grpc.aio.Server) -> None:
         """Serve nothing."""
+
+
+def role(name: str) -> Role:
+    """Return a role that does nothing; the ledger at least remembers."""
+    if name == LEDGER:
+        return Role(settings=Settings, build=lambda _, __: MemoryService(Memory()))
+    return Role(settings=Settings, build=lambda _, __: StandIn(name))
 
 
 @asynccontextmanager
@@ -49,8 +63,7 @@ async def serving(
     stop = asyncio.Event()
     started: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
     roles = {
-        LEDGER: Role(settings=Settings, build=lambda _, __: MemoryService(Memory())),
-        CONSENSUS: Role(settings=Settings, build=lambda _, __: Replica(Memory())),
+        **{name: role(name) for name in ROLES},
         CHAOS: Role(settings=ChaosSettings, build=chaos_service.build),
     }
     chaos = {"enabled": True, "runner_certificate": runner}
@@ -87,7 +100,7 @@ def pair(sites: TestSites, site: int) -> tuple[bytes, bytes]:
 
 
 async def test_a_fault_is_applied_watched_renewed_listed_and_reverted(sites: TestSites) -> None:
-    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+    async with serving(sites), own_channel(sites) as channel:
         stub = Stub(channel)
         watch = stub.Watch(fault_plane_pb2.FaultPlaneServiceWatchRequest(), timeout=10)
         changes = aiter(watch)
@@ -110,7 +123,7 @@ async def test_a_fault_is_applied_watched_renewed_listed_and_reverted(sites: Tes
 
 
 async def test_what_cannot_be_a_fault_is_refused(sites: TestSites) -> None:
-    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+    async with serving(sites), own_channel(sites) as channel:
         stub = Stub(channel)
         await stub.Apply(fault("taken"))
         empty = fault_plane_pb2.ApplyRequest(fault=fault_plane_pb2.FaultSpec(id="b"))
@@ -129,20 +142,46 @@ async def test_what_cannot_be_a_fault_is_refused(sites: TestSites) -> None:
         assert await refused(stub.Revert(revert)) == (gone, "FAULT_ID")
 
 
-async def test_only_the_runner_and_the_own_site_may_call(sites: TestSites, tmp_path: Path) -> None:
+@pytest.mark.parametrize("served", ROLES)
+async def test_only_the_runner_and_the_own_site_may_call(
+    sites: TestSites, tmp_path: Path, served: str
+) -> None:
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     runner = make_certificate("runner", (), not_before=yesterday)
     certificate = tmp_path / "runner.crt"
     certificate.write_bytes(runner[1])
-    request = fault_plane_pb2.ListRequest()
-    denied = (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
-    async with serving(sites, certificate):
-        async with peer_channel(sites.genesis.sites[0], *runner) as channel:
-            await Stub(channel).List(request, timeout=10)
-        async with peer_channel(sites.genesis.sites[0], *pair(sites, 1)) as channel:
-            assert await refused(Stub(channel).List(request, timeout=10)) == denied
-        async with client_channel(sites.genesis.sites[0]) as channel:
-            assert await refused(Stub(channel).List(request, timeout=10)) == denied
+    site = sites.genesis.sites[0]
+    async with serving(sites, certificate, (served,)):
+        async with peer_channel(site, *runner) as channel:
+            await channel.channel_ready()
+            await Stub(channel).Apply(fault())
+            (found,) = (await Stub(channel).List(fault_plane_pb2.ListRequest())).faults
+            assert found.id == "a"
+        for stranger in (peer_channel(site, *pair(sites, 1)), client_channel(site)):
+            async with stranger as channel:
+                await channel.channel_ready()
+                await all_denied(Stub(channel))
+
+
+async def all_denied(stub: Stub) -> None:
+    """Check that no method of the plane answers."""
+    watch = stub.Watch(fault_plane_pb2.FaultPlaneServiceWatchRequest())
+    for call in (
+        stub.Apply(fault("b")),
+        stub.Renew(fault_plane_pb2.RenewRequest(id="a", lease_seconds=1)),
+        stub.Revert(fault_plane_pb2.RevertRequest(id="a")),
+        stub.List(fault_plane_pb2.ListRequest()),
+        watch.read(),
+    ):
+        assert await refused(call) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
+
+
+@asynccontextmanager
+async def own_channel(sites: TestSites) -> AsyncIterator[grpc.aio.Channel]:
+    """Have a channel under the certificate of the own site, once it stands."""
+    async with peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+        await channel.channel_ready()
+        yield channel
 
 
 DIRECTIONS = (
@@ -164,8 +203,7 @@ def partition(
 
 
 async def test_partitions_are_listed_as_they_were_sent(sites: TestSites) -> None:
-    served = serving(sites, served=(LEDGER, CONSENSUS))
-    async with served, peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+    async with serving(sites, served=(LEDGER, CONSENSUS)), own_channel(sites) as channel:
         stub = Stub(channel)
         bad = grpc.StatusCode.INVALID_ARGUMENT
         for spec, code in (
@@ -184,7 +222,71 @@ async def test_partitions_are_listed_as_they_were_sent(sites: TestSites) -> None
 
 
 async def test_a_process_without_a_replica_has_no_links_to_cut(sites: TestSites) -> None:
-    async with serving(sites), peer_channel(sites.genesis.sites[0], *pair(sites, 0)) as channel:
+    async with serving(sites), own_channel(sites) as channel:
         request = fault_plane_pb2.ApplyRequest(fault=partition(DIRECTIONS[0]))
         bad = grpc.StatusCode.INVALID_ARGUMENT
         assert await refused(Stub(channel).Apply(request)) == (bad, "FAULT_KIND")
+
+
+def spec(kind: str, body: Any, fault_id: str = "") -> fault_plane_pb2.FaultSpec:  # noqa: ANN401 - of any kind
+    made = fault_plane_pb2.FaultSpec(
+        id=fault_id or kind, lease_seconds=10, seed=3, experiment="all-kinds"
+    )
+    getattr(made, kind).CopyFrom(body)
+    return made
+
+
+async def test_faults_of_every_kind_are_listed_as_they_were_sent(sites: TestSites) -> None:
+    pb = fault_plane_pb2
+    links = pb.FaultLinks(peers=[1, 2], direction=pb.PARTITION_DIRECTION_OUTBOUND)
+    sent = [
+        spec("crash", pb.CrashFault(point="host.before_send", skip_count=1 << 30)),
+        spec("delay", pb.DelayFault(links=links, add_us=1, reorder=0.5, reorder_by_us=2)),
+        spec("loss", pb.LossFault(links=links, share=0.5)),
+        spec("gray", pb.GrayFault(links=links, add_us=1, jitter_us=1, loss=0.5)),
+        spec("duplicate", pb.DuplicateFault(links=links, share=0.5)),
+        spec("corrupt", pb.CorruptFault(links=links, share=0.5)),
+        spec("bandwidth", pb.BandwidthFault(links=links, kbit_per_second=8, buffer_bytes=9)),
+        spec("reset", pb.ResetFault(links=links, interval_us=10_000_000)),
+        spec("slow", pb.SlowFault(links=links, pause_us=1)),
+        spec("call", pb.CallFault(methods=["LedgerService/GetEntry"], delay_us=1)),
+        spec("clock", pb.ClockFault(offset_us=-5, drift_ppm=6)),
+        spec("disk", pb.DiskFault(sync_add_us=1, sync_sigma=0.5)),
+    ]
+    async with serving(sites, served=(LEDGER, CONSENSUS)), own_channel(sites) as channel:
+        stub = Stub(channel)
+        for one in sent:
+            await stub.Apply(pb.ApplyRequest(fault=one))
+        answer = await stub.List(pb.ListRequest())
+        for found in answer.faults:
+            found.lease_seconds = 10
+        assert list(answer.faults) == sent
+        assert len(answer.strikes) == len(sent)
+        # No replica is here that could lie.
+        assert list(answer.kinds) == sorted([*(one.id for one in sent), "partition", "freeze"])
+
+
+async def test_calls_of_clients_are_refused_and_the_planes_own_are_not(sites: TestSites) -> None:
+    pb = fault_plane_pb2
+    site = sites.genesis.sites[0]
+    request = ledger_pb2.HasPayloadRequest()
+    clients = pb.CallFault(callers=[pb.CALL_FAULT_CALLER_CLIENTS], refuse=True)
+    async with (
+        serving(sites),
+        own_channel(sites) as channel,
+        client_channel(site) as client,
+        peer_channel(site, *pair(sites, 1)) as other,
+    ):
+        for one in (client, other):
+            await one.channel_ready()
+        has = ledger_pb2_grpc.LedgerServiceStub(client).HasPayload
+        answered = grpc.StatusCode.UNIMPLEMENTED, "RPC_UNIMPLEMENTED"
+        assert await refused(has(request)) == answered
+        await Stub(channel).Apply(pb.ApplyRequest(fault=spec("call", clients)))
+        assert await refused(has(request)) == (grpc.StatusCode.UNAVAILABLE, "FAULT_REFUSED")
+        assert await refused(ledger_pb2_grpc.LedgerServiceStub(other).HasPayload(request)) == (
+            answered
+        )
+        assert list((await Stub(channel).List(pb.ListRequest())).strikes) == [1]
+        await Stub(channel).Revert(pb.RevertRequest(id="call"))
+        assert await refused(has(request)) == answered

@@ -9,6 +9,8 @@ import grpc
 import grpc.aio
 
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
+from seawall.chaos import service as chaos_service
+from seawall.chaos.config import ChaosSettings
 from seawall.codec import encode_records
 from seawall.config import Settings
 from seawall.consensus import service as consensus_service
@@ -17,7 +19,7 @@ from seawall.consensus.host import ConsensusHost
 from seawall.domain.block import Batch, UpdateKind, UpdateRecord
 from seawall.runtime.channels import client_channel
 from seawall.runtime.serve import Ports, Role, serve
-from seawall.runtime.service import CONSENSUS, LEDGER, Context
+from seawall.runtime.service import CHAOS, CONSENSUS, LEDGER, Context
 from seawall.runtime.status import AnyContext
 from seawall.telemetry.logs import open_log
 from tests.integration.sites import TestSites
@@ -109,6 +111,7 @@ class RunningSite:
         roles = {
             LEDGER: Role(settings=Settings, build=lambda _, __: MemoryService(self.memory)),
             CONSENSUS: Role(settings=ConsensusSettings, build=self._build),
+            CHAOS: Role(settings=ChaosSettings, build=chaos_service.build),
         }
         config = self.sites.config(self.index, roles=(LEDGER, CONSENSUS), **members)
         try:

@@ -9,10 +9,9 @@ import pytest
 
 from seawall.api.v1 import consensus_pb2
 from seawall.consensus.config import ConsensusSettings
-from seawall.consensus.links import FORMAT_VERSION, CuttableStream, Link
+from seawall.consensus.links import FORMAT_VERSION, Link
 from seawall.consensus.messages import PeerMessage
 from seawall.errors import OperationalError, PeerError, SeawallError
-from seawall.runtime.cuts import Direction, LinkCuts
 from tests.cases.bad_content import HELLOS
 from tests.unit.consensus.cluster import make_committee
 
@@ -242,27 +241,3 @@ async def test_the_first_reason_counts() -> None:
         one.link.end(PeerError("BLOCK_SIGNATURE", "not signed"))
         one.link.end(OperationalError("LINK_CLOSED", "later"))
         assert (await one.reason).code == "BLOCK_SIGNATURE"
-
-
-async def test_a_cut_link_holds_messages_back_and_loses_none() -> None:
-    stream, cuts = MemoryStream(), LinkCuts()
-    cut = CuttableStream(stream, 2, cuts)
-    cuts.cut([2], [Direction.OUTBOUND])
-    stream.incoming.put_nowait(hello())
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
-        assert await cut.read() == hello()
-        writing = group.create_task(cut.write(hello(author=2)))
-        await asyncio.sleep(0)
-        assert stream.outgoing.empty()
-        cuts.mend([2], [Direction.OUTBOUND])
-        await writing
-        assert stream.outgoing.get_nowait() == hello(author=2)
-        cuts.cut([2], [Direction.INBOUND])
-        stream.incoming.put_nowait(hello())
-        reading = group.create_task(cut.read())
-        await asyncio.sleep(0)
-        assert stream.incoming.empty()
-        await cut.write(hello())
-        assert not reading.done()
-        cuts.mend([2], [Direction.INBOUND])
-        assert await reading == hello()

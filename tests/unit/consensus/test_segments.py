@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from seawall.consensus.segments import SegmentedLog
 from seawall.errors import OperationalError
+from seawall.runtime.disk import SoundDisk
 
 HEADER_BYTES = 40
 FRAME_BYTES = 20
@@ -228,3 +229,112 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     written(tmp_path / "log", [b"first"])
     (tmp_path / "log" / "notes.txt").write_text("mine")
     assert open_log(tmp_path / "log")[1] == [b"first"]
+
+
+class LyingDisk(SoundDisk):
+    """A disk that lies, or is full, when it is told to."""
+
+    lying = False
+    full = False
+
+    def is_lying(self) -> bool:
+        """Return what the test says."""
+        return self.lying
+
+    def before_write(self) -> None:
+        """Refuse when the test says so."""
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def lying_log(path: Path, segment_size_bytes_max: int = 1 << 20) -> tuple[SegmentedLog, LyingDisk]:
+    disk = LyingDisk()
+    log = SegmentedLog(path, segment_size_bytes_max=segment_size_bytes_max, entropy=salt, disk=disk)
+    assert list(log.recover()) == []
+    return log, disk
+
+
+def filled(log: SegmentedLog, *payloads: bytes) -> None:
+    """Append payloads, each synced alone."""
+    for payload in payloads:
+        log.append(payload)
+        log.sync()
+
+
+@pytest.mark.parametrize("segment_size_bytes_max", [1 << 20, 64])
+def test_a_killed_process_has_lost_what_a_lying_disk_promised(
+    tmp_path: Path, segment_size_bytes_max: int
+) -> None:
+    log, disk = lying_log(tmp_path, segment_size_bytes_max)
+    filled(log, b"a", b"b")
+    log.append(b"not synced before the lie")
+    disk.lying = True
+    filled(log, b"c", b"d")
+    # Killed here: the log is dropped as it is.
+    del log
+    again, found = open_log(tmp_path, segment_size_bytes_max)
+    assert found == [b"a", b"b"]
+    filled(again, b"e")
+    again.close()
+    assert open_log(tmp_path, segment_size_bytes_max)[1] == [b"a", b"b", b"e"]
+
+
+def test_a_disk_that_lied_from_the_start_has_kept_nothing(tmp_path: Path) -> None:
+    log, disk = lying_log(tmp_path)
+    disk.lying = True
+    filled(log, b"a", b"b")
+    del log
+    assert open_log(tmp_path)[1] == []
+
+
+@pytest.mark.parametrize("segment_size_bytes_max", [1 << 20, 64])
+def test_the_first_real_sync_keeps_what_a_disk_has_lied_about(
+    tmp_path: Path, segment_size_bytes_max: int
+) -> None:
+    log, disk = lying_log(tmp_path, segment_size_bytes_max)
+    filled(log, b"a")
+    disk.lying = True
+    filled(log, b"b", b"c")
+    disk.lying = False
+    filled(log, b"d")
+    disk.lying = True
+    filled(log, b"e")
+    del log
+    assert open_log(tmp_path, segment_size_bytes_max)[1] == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_process_that_stops_in_good_order_loses_nothing(tmp_path: Path) -> None:
+    log, disk = lying_log(tmp_path)
+    disk.lying = True
+    filled(log, b"a", b"b")
+    log.close()
+    assert open_log(tmp_path)[1] == [b"a", b"b"]
+
+
+def test_nothing_older_is_deleted_while_a_disk_lies(tmp_path: Path) -> None:
+    log, disk = lying_log(tmp_path)
+    filled(log, b"a")
+    disk.lying = True
+    segment = log.roll()
+    filled(log, b"base")
+    assert log.drop_before(segment) == 0
+    disk.lying = False
+    filled(log, b"b")
+    assert log.drop_before(segment) == 1
+
+
+def test_a_note_that_is_none_is_damage(tmp_path: Path) -> None:
+    written(tmp_path, [b"a"])
+    (tmp_path / "unsynced").write_text("soon\n")
+    with pytest.raises(OperationalError, match="JOURNAL_CORRUPT"):
+        open_log(tmp_path)
+
+
+def test_a_full_disk_takes_nothing_and_what_was_there_stays(tmp_path: Path) -> None:
+    log, disk = lying_log(tmp_path)
+    filled(log, b"a")
+    disk.full = True
+    with pytest.raises(OperationalError, match="JOURNAL_FULL"):
+        log.append(b"b")
+    log.close()
+    assert open_log(tmp_path)[1] == [b"a"]

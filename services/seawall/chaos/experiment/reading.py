@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from seawall.chaos.experiment import plain
-from seawall.chaos.experiment.checks import problems
+from seawall.chaos.experiment.checks import Problem, problems
 from seawall.chaos.experiment.plain import Document, Path
 from seawall.chaos.experiment.schema import Experiment
 from seawall.errors import LocalError
@@ -28,10 +28,15 @@ _HINTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """An experiment, and the plain value that its file holds."""
+    """An experiment, the plain value that its file holds, and where its parts stand there."""
 
     experiment: Experiment
     source: dict[str, Any]
+    document: Document
+
+    def refusal(self, problem: Problem) -> LocalError:
+        """Return the error that says what is wrong, and where in the file."""
+        return _located(problem.code, problem.hint, problem.path, self.document)
 
 
 def load(data: bytes) -> Loaded:
@@ -50,7 +55,7 @@ def load(data: bytes) -> Loaded:
         raise _first(faults, document) from faults
     for problem in problems(experiment):
         raise _located(problem.code, problem.hint, problem.path, document)
-    return Loaded(experiment=experiment, source=document.value)
+    return Loaded(experiment=experiment, source=document.value, document=document)
 
 
 def with_seed(loaded: Loaded, seed: int) -> Loaded:
@@ -65,7 +70,7 @@ def with_seed(loaded: Loaded, seed: int) -> Loaded:
     for problem in problems(experiment):
         field = ".".join(str(part) for part in problem.path)
         raise LocalError(problem.code, problem.hint, field=field)
-    return Loaded(experiment=experiment, source=loaded.source)
+    return Loaded(experiment=experiment, source=loaded.source, document=loaded.document)
 
 
 def _first(faults: ValidationError, document: Document) -> LocalError:

@@ -75,7 +75,7 @@ class ByzantineEngine:
         sends: Sequence[Send] = output.send
         for behaviour in self._behaviours:
             sends = behaviour.sends(sends, self._site)
-        return replace(output, send=tuple(sends))
+        return output if sends is output.send else replace(output, send=tuple(sends))
 
     def status(self) -> Status:
         """Return where the honest engine stands."""

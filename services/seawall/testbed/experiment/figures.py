@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from seawall.sim.network import SECOND_US
-from seawall.testbed.experiment.meter import Meter, Update
+from seawall.testbed.experiment.samples import Samples, Update
 
 QUANTILES: Final = (0.5, 0.95, 0.99)
 MILLISECOND_US: Final = 1_000
@@ -91,7 +91,7 @@ def area_us(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def figures_of(
-    meter: Meter,
+    samples: Samples,
     ends_us: tuple[int, int, int],
     hit: Sequence[int],
     running: Sequence[int],
@@ -106,22 +106,22 @@ def figures_of(
     # A run that was stopped by a violation has no more than it had until then.
     ran_us = [min(end, stopped_us) for end in (0, *ends_us)]
     names = ("baseline", "hold", "recover")
-    honest = [update for update in meter.updates if update.is_honest]
+    honest = [update for update in samples.updates if update.is_honest]
     phases = tuple(
-        _phase(name, meter, honest, start, end)
+        _phase(name, samples, honest, start, end)
         for name, (start, end) in zip(names, pairwise(ran_us), strict=True)
     )
     held = _between(honest, baseline_us, heal_us)
     spared = [update for update in held if update.site not in hit]
     before = _between(honest, 0, baseline_us)
     reached = [u.committed_us for u in held if u.committed_us is not None]
-    resumed = [meter.resumed_us.get(site) for site in running]
+    resumed = [samples.resumed_us.get(site) for site in running]
     back = [at_us for at_us in resumed if at_us is not None]
     recovery = (max(back) - heal_us) / SECOND_US if back and len(back) == len(resumed) else None
     retained = phases[1].committed / phases[0].committed if phases[0].committed else None
     first = [_latency(u, u.committed_us, stopped_us) for u in before]
     second = [_latency(u, u.committed_us, stopped_us) for u in held]
-    counted = _between(meter.updates, 0, end_us)
+    counted = _between(samples.updates, 0, end_us)
     return Figures(
         phases=phases,
         spared_final=quantiles([_since(u, u.final_us) for u in spared]),
@@ -149,7 +149,7 @@ def _latency(update: Update, at_us: int | None, stopped_us: int) -> int:
 
 
 def _phase(
-    name: str, meter: Meter, honest: Sequence[Update], start_us: int, end_us: int
+    name: str, samples: Samples, honest: Sequence[Update], start_us: int, end_us: int
 ) -> PhaseFigures:
     seconds = (end_us - start_us) / SECOND_US
     members = _between(honest, start_us, end_us)
@@ -164,7 +164,7 @@ def _phase(
         name=name,
         start_us=start_us,
         end_us=end_us,
-        handed_in=rate(meter.handed_in_us),
+        handed_in=rate(samples.handed_in_us),
         final=rate(finals),
         committed=rate(committed),
         final_latency=quantiles([_since(u, u.final_us) for u in members]),

@@ -3,15 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from seawall.chaos.runner.injection import Confirmation
+from seawall.testbed.experiment.happened import Happened
 from seawall.testbed.experiment.links import Illness
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """Whether a probe saw a fault's effect, and what it saw."""
-
-    is_seen: bool
-    evidence: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,3 +26,15 @@ class Injected:
     twins: Mapping[int, int] = field(default_factory=dict)
     illness: Illness = field(default_factory=Illness)
     confirmation: Confirmation | None = None
+
+    def happened(self) -> Happened:
+        """Return it as reports have it."""
+        return Happened(
+            number=self.number,
+            kind=self.kind,
+            begin_us=self.begin_us,
+            end_us=self.end_us,
+            hit=self.hit,
+            directions=self.illness.directions,
+            confirmation=self.confirmation,
+        )

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from seawall.chaos.experiment import links
 from seawall.chaos.experiment.faults import Delay, Gray, Links, Loss, Partition
-from seawall.chaos.experiment.targets import Selector, select
+from seawall.chaos.experiment.links import Direction
 from seawall.sim.network import Quality
-
-Direction = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,63 +31,14 @@ class Illness:
 
 def partition(fault: Partition, size: int, random: Random, primaries: Sequence[int]) -> Illness:
     """Return what a partition does to the links of `size` sites."""
-    match fault.shape:
-        case "majorities_ring":
-            return _without(_ring(_shuffled(size, random)), size)
-        case "bridge":
-            return _without(_bridge(_shuffled(size, random)), size)
-        case "groups":
-            named = [tuple(group) for group in fault.groups or ()]
-            known = [site for group in named for site in group]
-            rest = tuple([site for site in range(size) if site not in known])
-            return _without(_within([*named, rest]), size)
-        case group:
-            inside = select(Selector(group=group), ("",) * size, random, primaries)
-    across = [(a, b) for a in inside for b in range(size) if b not in inside]
-    if fault.direction == "outbound":
-        return Illness(stalled=tuple(across), inside=inside)
-    if fault.direction == "inbound":
-        return Illness(stalled=tuple([(b, a) for a, b in across]), inside=inside)
-    return Illness(cut=tuple([(min(pair), max(pair)) for pair in across]), inside=inside)
-
-
-def _shuffled(size: int, random: Random) -> list[int]:
-    order = list(range(size))
-    random.shuffle(order)
-    return order
-
-
-def _within(groups: Iterable[Sequence[int]]) -> set[Direction]:
-    return {(a, b) for group in groups for a in group for b in group if a < b}
-
-
-def _ring(order: Sequence[int]) -> set[Direction]:
-    """Return the pairs that see each other: neighbours on a ring, so that each sees a majority."""
-    size = len(order)
-    reach = -(-(size // 2) // 2)
-    return {
-        (min(site, other), max(site, other))
-        for at, site in enumerate(order)
-        for step in range(1, reach + 1)
-        if (other := order[(at + step) % size]) != site
-    }
-
-
-def _bridge(order: Sequence[int]) -> set[Direction]:
-    """Return the pairs that see each other: two halves, and one site that sees both."""
-    middle = len(order) // 2
-    return _within([sorted(order[: middle + 1]), sorted(order[middle:])])
-
-
-def _without(seen: set[Direction], size: int) -> Illness:
-    pairs = [(a, b) for a in range(size) for b in range(a + 1, size)]
-    return Illness(cut=tuple([pair for pair in pairs if pair not in seen]))
+    cut = links.partition(fault, size, random, primaries)
+    return Illness(cut=cut.pairs, stalled=cut.stalled, inside=cut.inside)
 
 
 def flaws(fault: Links, zones: Sequence[str], targets: Mapping[str, tuple[int, ...]]) -> Illness:
     """Return what a fault of links does; `targets` are its sites by field."""
     quality = _quality(fault)
-    return Illness(flaws=dict.fromkeys(_directions(fault, zones, targets), quality))
+    return Illness(flaws=dict.fromkeys(links.directions(fault, zones, targets), quality))
 
 
 def _quality(fault: Links) -> Quality:
@@ -106,29 +56,6 @@ def _quality(fault: Links) -> Quality:
             return Quality(loss=fault.share)
         case _:
             raise AssertionError("links are delayed, lossy or gray")
-
-
-def _directions(
-    fault: Links, zones: Sequence[str], targets: Mapping[str, tuple[int, ...]]
-) -> list[Direction]:
-    sites = range(len(zones))
-    pairs = [(a, b) for a in sites for b in sites if a != b]
-    match fault.between:
-        case ("sites",):
-            return pairs
-        case ("zones",):
-            return [(a, b) for a, b in pairs if zones[a] != zones[b]]
-        case (first, second):
-            ends = ((first, second), (second, first))
-            return [(a, b) for a, b in pairs if (zones[a], zones[b]) in ends]
-        case _:
-            pass
-    sources = targets.get("source", tuple(sites))
-    ends_at = targets.get("target", tuple(sites))
-    forward = [(a, b) for a, b in pairs if a in sources and b in ends_at]
-    if fault.direction != "both":
-        return forward
-    return list(dict.fromkeys([*forward, *[(b, a) for a, b in forward]]))
 
 
 def twins(seats: Mapping[int, int], peers: Sequence[int], authors: Sequence[int]) -> Illness:

@@ -10,25 +10,11 @@ from seawall.domain.block import Batch, UpdateRecord
 from seawall.domain.commit import Commit, Judgement
 from seawall.sim.checking import Checker, own_blocks
 from seawall.sim.world import WALL_MS
+from seawall.testbed.experiment.samples import Samples, Update
 
 if TYPE_CHECKING:
     from seawall.sim.seat import Seat
     from seawall.sim.world import World
-
-
-@dataclass(slots=True, kw_only=True)
-class Update:
-    """One update at one site; virtual times in microseconds, None for what never happened.
-
-    `final_us` is when the site's replica stated FINAL, `committed_us` when it had delivered the
-    verdict ACCEPT with a certified commit. `is_honest` means that its contributor does not cheat.
-    """
-
-    site: int
-    submitted_us: int
-    is_honest: bool
-    final_us: int | None = None
-    committed_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -43,10 +29,7 @@ class Meter(Checker):
     """Watches a world from outside; hand it to the world among the checkers.
 
     Attributes:
-        updates: every update that reached a batch, in that order.
-        handed_in_us: when each update was handed in, those that no site took included.
-        heights: (time, site, commits) whenever a site delivers.
-        resumed_us: by site, when it first ordered an update from after `heal_us`.
+        samples: what was measured; an update is among them once it is in a batch.
         crashes: how often each site has stopped.
         skew_ms: by site, how far the timestamp of its last block is from the true time.
 
@@ -54,10 +37,7 @@ class Meter(Checker):
 
     def __init__(self, cheats: int, heal_us: int) -> None:
         """Take the first `cheats` contributors for dishonest; faults end at `heal_us`."""
-        self.updates: list[Update] = []
-        self.handed_in_us: list[int] = []
-        self.heights: list[tuple[int, int, int]] = []
-        self.resumed_us: dict[int, int] = {}
+        self.samples = Samples()
         self.crashes: dict[int, int] = {}
         self.skew_ms: dict[int, int] = {}
         self._cheats = cheats
@@ -73,7 +53,7 @@ class Meter(Checker):
 
     def on_update(self, world: "World", owner: int, record: UpdateRecord) -> None:
         """Take note of when an update was handed in."""
-        self.handed_in_us.append(world.now_us)
+        self.samples.handed_in_us.append(world.now_us)
         waiting = self._handed_in.setdefault(record.update_id, deque())
         waiting.append((world.now_us, owner))
 
@@ -86,7 +66,7 @@ class Meter(Checker):
             honest = owner >= self._cheats
             members.append(Update(site=seat.author, submitted_us=submitted_us, is_honest=honest))
         self._batches[batch.site, batch.number] = members
-        self.updates.extend(members)
+        self.samples.updates.extend(members)
 
     def on_output(self, world: "World", seat: "Seat", output: Output) -> None:
         """Take note of what a seat's replica states."""
@@ -109,7 +89,7 @@ class Meter(Checker):
         self._settle(waiting, now_us)
 
     def _deliver(self, seat: "Seat", commit: Commit, waiting: _Waiting, now_us: int) -> None:
-        self.heights.append((now_us, seat.index, commit.index))
+        self.samples.heights.append((now_us, seat.index, commit.index))
         for block in commit.blocks:
             for batch in block.block.batches:
                 members = self._batches.get((batch.site, batch.number), [])
@@ -126,7 +106,7 @@ class Meter(Checker):
 
     def _resume(self, seat: "Seat", members: list[Update], now_us: int) -> None:
         if any(update.submitted_us >= self._heal_us for update in members):
-            self.resumed_us.setdefault(seat.index, now_us)
+            self.samples.resumed_us.setdefault(seat.index, now_us)
 
     def _settle(self, waiting: _Waiting, now_us: int) -> None:
         """Give a time to what stands under commits that are certified now."""

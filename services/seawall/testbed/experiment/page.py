@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from seawall.testbed.experiment import plots
-from seawall.testbed.experiment.injected import Injected
-from seawall.testbed.experiment.runner import Result
+from seawall.testbed.experiment.happened import Happened
+from seawall.testbed.experiment.outcome import SIMULATOR, Result
 from seawall.testbed.experiment.tables import PHASE_HEADER, note, numbers, phase_row
 from seawall.testbed.experiment.verdict import Verdict
 from seawall.testbed.report.document import frame
@@ -23,13 +23,14 @@ def _body(result: Result) -> Iterator[str]:
     spec = experiment.spec
     mood = "good" if result.verdict is Verdict.PASS else "bad"
     zones = spec.topology.zones if isinstance(spec.topology.zones, str) else "zones of its own"
+    where = "the simulator" if result.backend == SIMULATOR else f"real sites, {result.backend}"
     yield f"<h1>{escape(experiment.metadata.name)}</h1>"
     yield f"<p>{escape(experiment.metadata.description)}</p>"
     yield f'<div class="verdict {mood}">{result.verdict.name}{note(result)}</div>'
     yield (
         f"<p>{spec.topology.sites} sites in {escape(zones)}, {spec.engine.mode} leaders, "
         f"{spec.workload.rate:g} updates a second of {spec.workload.contributors} contributors, "
-        f"seed {spec.seed}; the simulator, {result.elapsed_us / 1_000_000:g} s of virtual time.</p>"
+        f"seed {spec.seed}; {where}, {result.elapsed_us / 1_000_000:.3g} {result.clock}.</p>"
     )
     tiles = "".join(
         f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
@@ -61,7 +62,7 @@ def _body(result: Result) -> Iterator[str]:
     yield "<h2>The experiment</h2>"
     source = json.dumps(result.source, indent=2)
     yield f'<div class="sheet"><pre>{escape(source)}</pre></div>'
-    yield "<footer>Written by seawall sim. This page loads nothing from anywhere.</footer>"
+    yield "<footer>Written by seawall. This page loads nothing from anywhere.</footer>"
 
 
 def _findings(result: Result) -> Iterator[str]:
@@ -76,7 +77,7 @@ def _findings(result: Result) -> Iterator[str]:
     yield "</table></div>"
 
 
-def _faults(injected: Sequence[Injected]) -> Iterator[str]:
+def _faults(injected: Sequence[Happened]) -> Iterator[str]:
     if not injected:
         yield "<p>None.</p>"
         return
@@ -86,7 +87,7 @@ def _faults(injected: Sequence[Injected]) -> Iterator[str]:
             fault.kind,
             f"{fault.begin_us / 1_000_000:g} s to {fault.end_us / 1_000_000:g} s",
             ", ".join(f"site-{site}" for site in fault.hit) or "links",
-            f"{len(fault.illness.directions) or '-'}",
+            f"{len(fault.directions) or '-'}",
         )
         for fault in injected
     ]

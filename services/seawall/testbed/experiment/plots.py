@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from seawall.sim.network import SECOND_US
-from seawall.testbed.experiment.injected import Injected
-from seawall.testbed.experiment.meter import Update
-from seawall.testbed.experiment.runner import Result
-from seawall.testbed.experiment.translation import phase_ends_us
+from seawall.testbed.experiment.happened import Happened
+from seawall.testbed.experiment.outcome import Result
+from seawall.testbed.experiment.samples import Update
 from seawall.testbed.report.svg import COLOURS, Axis, Plot, Points
 
 BAND: Final = "#dc2626"
@@ -22,11 +21,11 @@ def throughput(result: Result) -> str:
     """Return updates a second over time: handed in, final, committed."""
     end_us = _end_us(result)
     width_us = max(SECOND_US // 5, end_us // BUCKETS)
-    meter = result.meter
+    samples = result.samples
     series: list[tuple[str, Sequence[int | None], str]] = [
-        ("handed in", meter.handed_in_us, "#9ca3af"),
-        ("final", [update.final_us for update in meter.updates], COLOURS[2]),
-        ("committed", [update.committed_us for update in meter.updates], COLOURS[0]),
+        ("handed in", samples.handed_in_us, "#9ca3af"),
+        ("final", [update.final_us for update in samples.updates], COLOURS[2]),
+        ("committed", [update.committed_us for update in samples.updates], COLOURS[0]),
     ]
     lines = [(name, _rates(times, width_us, end_us), colour) for name, times, colour in series]
     top = max((rate for _, points, _ in lines for _, rate in points), default=1.0)
@@ -44,7 +43,7 @@ def throughput(result: Result) -> str:
 def latency(result: Result) -> str:
     """Return the latency of every update over the time at which it was handed in."""
     end_us = _end_us(result)
-    updates = [update for update in result.meter.updates if update.submitted_us < end_us]
+    updates = [update for update in result.samples.updates if update.submitted_us < end_us]
     step = max(1, len(updates) // DOTS_MAX)
     final = _points(updates[::step], "final")
     committed = _points(updates[::step], "committed")
@@ -63,7 +62,7 @@ def heights(result: Result) -> str:
     """Return the commits of each site over time."""
     sites = result.experiment.spec.topology.sites
     end_us = _end_us(result)
-    steps = [step for step in result.meter.heights if step[0] <= end_us]
+    steps = [step for step in result.samples.heights if step[0] <= end_us]
     top = max((height for _, _, height in steps), default=1)
     plot = Plot(
         "commits of each site over time",
@@ -82,10 +81,10 @@ def heights(result: Result) -> str:
 
 def distributions(result: Result) -> str:
     """Return the share of updates committed within a time, before and under the faults."""
-    baseline_us, heal_us, _ = phase_ends_us(result.experiment)
+    baseline_us, heal_us, _ = result.ends_us
     parts = [("baseline", 0, baseline_us), ("under the faults", baseline_us, heal_us)]
     found = [
-        (name, [u for u in result.meter.updates if start <= u.submitted_us < end and u.is_honest])
+        (name, [u for u in result.samples.updates if start <= u.submitted_us < end and u.is_honest])
         for name, start, end in parts
     ]
     every = sorted(value for _, updates in found for _, value in _points(updates, "committed"))
@@ -131,15 +130,15 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _end_us(result: Result) -> int:
     """Return where the plots end: with the last phase, or where a violation stopped the run."""
-    return max(SECOND_US, min(phase_ends_us(result.experiment)[2], result.elapsed_us))
+    return max(SECOND_US, min(result.ends_us[2], result.elapsed_us))
 
 
 def _seconds(result: Result) -> Axis:
     end_us = _end_us(result)
-    return Axis(low=0.0, high=end_us / SECOND_US, title="seconds of virtual time")
+    return Axis(low=0.0, high=end_us / SECOND_US, title=f"seconds{result.clock[1:]}")
 
 
-def _add_bands(plot: Plot, injected: Sequence[Injected]) -> None:
+def _add_bands(plot: Plot, injected: Sequence[Happened]) -> None:
     labels: dict[int, list[str]] = {}
     for fault in injected:
         labels.setdefault(fault.begin_us, []).append(f"{fault.number}")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from seawall.chaos.experiment.faults import Byzantine, Clock, Crash, Disk, FaultKind, Links
+from seawall.chaos.experiment.links import Direction
+from seawall.chaos.runner.injection import Confirmation
 from seawall.sim.network import RETRANSMIT_US
 from seawall.sim.world import World
-from seawall.testbed.experiment.injected import Confirmation, Injected
-from seawall.testbed.experiment.links import Direction
+from seawall.testbed.experiment.injected import Injected
 from seawall.testbed.experiment.meter import Meter
 
 ENOUGH: Final = 0.5

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from seawall.testbed.experiment.figures import Latency, PhaseFigures
-from seawall.testbed.experiment.runner import Result
+from seawall.testbed.experiment.outcome import Result
 
 PHASE_HEADER = (
     *("phase", "seconds", "handed in/s", "final/s", "committed/s"),
@@ -16,7 +16,7 @@ def summary(result: Result) -> list[str]:
     experiment, figures = result.experiment, result.figures
     spec = experiment.spec
     zones = spec.topology.zones if isinstance(spec.topology.zones, str) else "own zones"
-    seconds = f"{result.elapsed_us / 1_000_000:g} s of virtual time"
+    seconds = f"{result.elapsed_us / 1_000_000:g} {result.clock}"
     shape = f"{spec.topology.sites} sites, {zones}, {spec.engine.mode}"
     lines = [
         f"{experiment.metadata.name}: {shape}, seed {spec.seed}, {seconds}",

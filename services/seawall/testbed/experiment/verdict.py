@@ -6,12 +6,13 @@ from enum import IntEnum
 from typing import Final
 
 from seawall.chaos.experiment.schema import Experiment
-from seawall.sim.checking import InvariantError
 from seawall.testbed.experiment.figures import Figures, Latency
-from seawall.testbed.experiment.injected import Injected
+from seawall.testbed.experiment.happened import Happened
 
 SAMPLES_MIN: Final = 20
 """Fewer updates committed before the faults are no baseline."""
+
+BREACHES_SHOWN_MAX: Final = 5
 
 
 class Verdict(IntEnum):
@@ -21,9 +22,16 @@ class Verdict(IntEnum):
     DEGRADED = 1
     UNSAFE = 3
     INCONCLUSIVE = 4
+    ROLLBACK_FAILED = 5
 
 
-PRECEDENCE: Final = (Verdict.UNSAFE, Verdict.INCONCLUSIVE, Verdict.DEGRADED, Verdict.PASS)
+PRECEDENCE: Final = (
+    Verdict.ROLLBACK_FAILED,
+    Verdict.UNSAFE,
+    Verdict.INCONCLUSIVE,
+    Verdict.DEGRADED,
+    Verdict.PASS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +58,27 @@ def worst(findings: Sequence[Finding]) -> Verdict:
 def judge(
     experiment: Experiment,
     figures: Figures,
-    injected: Sequence[Injected],
-    violation: InvariantError | None,
+    injected: Sequence[Happened],
+    breaches: Sequence[str],
 ) -> tuple[Finding, ...]:
-    """Return all findings, in the order of precedence."""
-    found = [_safety(violation)]
-    if violation is not None:
+    """Return all findings, in the order of precedence; `breaches` say what broke an invariant."""
+    found = [_safety(breaches)]
+    if breaches:
         return tuple(found)
     found += [*_conclusive(experiment, figures, injected), *_service(experiment, figures)]
     return tuple(found)
+
+
+def rolled_back(stuck: Sequence[str]) -> Finding:
+    """Return whether every fault was taken back; `stuck` are the ids of those that were not."""
+    observed = f"not so: {', '.join(stuck)}" if stuck else "it was"
+    expected = "every fault is taken back"
+    return _finding("rollback", expected, observed, Verdict.ROLLBACK_FAILED, ok=not stuck)
+
+
+def cut_short(why: str) -> Finding:
+    """Return that a run says nothing because it did not go to its end."""
+    return _finding("the run", "it goes to its end", why, Verdict.INCONCLUSIVE, ok=False)
 
 
 def _finding(subject: str, expected: str, observed: str, fails: Verdict, *, ok: bool) -> Finding:
@@ -66,14 +86,15 @@ def _finding(subject: str, expected: str, observed: str, fails: Verdict, *, ok: 
     return Finding(subject=subject, expected=expected, observed=observed, verdict=verdict)
 
 
-def _safety(violation: InvariantError | None) -> Finding:
-    observed = "no violation" if violation is None else violation.summary
-    expected = "every invariant, after every step"
-    return _finding("safety", expected, observed, Verdict.UNSAFE, ok=violation is None)
+def _safety(breaches: Sequence[str]) -> Finding:
+    observed = "; ".join(breaches[:BREACHES_SHOWN_MAX]) or "no violation"
+    if len(breaches) > BREACHES_SHOWN_MAX:
+        observed += f"; and {len(breaches) - BREACHES_SHOWN_MAX} more"
+    return _finding("safety", "every invariant", observed, Verdict.UNSAFE, ok=not breaches)
 
 
 def _conclusive(
-    experiment: Experiment, figures: Figures, injected: Sequence[Injected]
+    experiment: Experiment, figures: Figures, injected: Sequence[Happened]
 ) -> Iterator[Finding]:
     before = figures.phases[0].committed_latency
     samples = before.count - before.missing

@@ -4,12 +4,12 @@ from dataclasses import asdict
 import pytest
 
 from bench.faults.__main__ import chosen, text
-from bench.faults.judging import Findings
 from bench.faults.load import OpenLoad
 from bench.faults.measure import FaultReport, Times, first_window, not_done, report
 from bench.faults.table import FAULTS, SCRIPTS, SHAPES
 from seawall.consensus.byzantine.table import BEHAVIOURS
 from seawall.runtime.crash import POINTS
+from seawall.testbed.judging import Findings
 
 # Ten a second for ten seconds, nothing for five, then ten a second again.
 MOMENTS = [at / 10 for at in (*range(100), *range(150, 250))]

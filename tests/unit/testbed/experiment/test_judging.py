@@ -1,13 +1,21 @@
 import pytest
 
+from seawall.chaos.runner.injection import Confirmation
 from seawall.cli.console import Exit
 from seawall.errors import LocalError
-from seawall.sim.checking import InvariantError
 from seawall.testbed.experiment.figures import Figures, area_us, quantiles
-from seawall.testbed.experiment.injected import Confirmation, Injected
-from seawall.testbed.experiment.runner import Result, run_simulated
+from seawall.testbed.experiment.happened import Happened
+from seawall.testbed.experiment.runner import run_simulated
 from seawall.testbed.experiment.translation import plan_of
-from seawall.testbed.experiment.verdict import Finding, Verdict, judge, worst
+from seawall.testbed.experiment.verdict import (
+    PRECEDENCE,
+    Finding,
+    Verdict,
+    cut_short,
+    judge,
+    rolled_back,
+    worst,
+)
 from tests.unit.testbed.experiment.small import TEXT, small
 
 
@@ -16,7 +24,8 @@ def finding(verdict: Verdict) -> Finding:
 
 
 def test_safety_goes_before_sense_and_sense_before_service() -> None:
-    order = [Verdict.UNSAFE, Verdict.INCONCLUSIVE, Verdict.DEGRADED, Verdict.PASS]
+    order = list(PRECEDENCE)
+    assert order[:2] == [Verdict.ROLLBACK_FAILED, Verdict.UNSAFE]
     for place in range(len(order)):
         assert worst([finding(verdict) for verdict in reversed(order[place:])]) is order[place]
     assert worst([]) is Verdict.PASS
@@ -24,7 +33,7 @@ def test_safety_goes_before_sense_and_sense_before_service() -> None:
 
 def test_the_exit_codes_are_those_of_every_backend() -> None:
     codes = {verdict.name: int(verdict) for verdict in Verdict}
-    assert codes == {"PASS": 0, "DEGRADED": 1, "UNSAFE": 3, "INCONCLUSIVE": 4}
+    assert codes == {"PASS": 0, "DEGRADED": 1, "UNSAFE": 3, "INCONCLUSIVE": 4, "ROLLBACK_FAILED": 5}
     assert Exit.USAGE not in codes.values()
 
 
@@ -47,7 +56,7 @@ QUIET = run_simulated(small())
 def test_a_run_without_faults_passes_and_every_update_is_final_then_committed() -> None:
     assert QUIET.verdict is Verdict.PASS
     assert QUIET.figures.updates == QUIET.figures.committed > 100
-    for update in QUIET.meter.updates:
+    for update in QUIET.samples.updates:
         if update.committed_us is not None:
             assert update.final_us is not None
             assert update.submitted_us < update.final_us <= update.committed_us
@@ -58,21 +67,32 @@ def judged(faults: str = "", extra: str = "", **changes: object) -> dict[str, Ve
     experiment = small(faults, extra).experiment
     values = {name: getattr(QUIET.figures, name) for name in Figures.__slots__}
     figures = Figures(**{**values, **changes})
-    found = judge(experiment, figures, (), None)
+    found = judge(experiment, figures, (), ())
     return {one.subject: one.verdict for one in found if not one.holds}
 
 
 def test_a_violation_is_unsafe_whatever_else_is_well() -> None:
-    error = InvariantError("I7", "a fork", 5)
-    found = judge(QUIET.experiment, QUIET.figures, (), error)
+    found = judge(QUIET.experiment, QUIET.figures, (), ["I7 at 5 s: a fork"])
     assert [(one.subject, one.verdict) for one in found] == [("safety", Verdict.UNSAFE)]
     assert "I7" in found[0].observed
 
 
+def test_what_is_not_taken_back_is_worse_than_all_else() -> None:
+    assert rolled_back(()).holds
+    found = [rolled_back(["run/0/1"]), *judge(QUIET.experiment, QUIET.figures, (), ["a fork"])]
+    assert worst(found) is Verdict.ROLLBACK_FAILED
+    assert "run/0/1" in found[0].observed
+
+
+def test_a_run_that_is_cut_short_says_nothing() -> None:
+    found = [cut_short("a signal"), *judge(QUIET.experiment, QUIET.figures, (), ())]
+    assert worst(found) is Verdict.INCONCLUSIVE
+
+
 @pytest.mark.parametrize("seen", [None, Confirmation(is_seen=False, evidence="nothing")])
 def test_a_fault_that_nobody_saw_says_nothing(seen: Confirmation | None) -> None:
-    fault = Injected(number=0, kind="crash", begin_us=0, end_us=1, confirmation=seen)
-    found = judge(QUIET.experiment, QUIET.figures, (fault,), None)
+    fault = Happened(number=0, kind="crash", begin_us=0, end_us=1, confirmation=seen)
+    found = judge(QUIET.experiment, QUIET.figures, (fault,), ())
     assert worst(found) is Verdict.INCONCLUSIVE
 
 
@@ -113,7 +133,7 @@ def test_a_site_that_does_not_resume_degrades() -> None:
 
 
 def test_a_site_that_stays_down_leaves_the_recovery_of_the_others() -> None:
-    result: Result = run_simulated(small("{crash: {targets: [1], restart: false}}"))
+    result = run_simulated(small("{crash: {targets: [1], restart: false}}"))
     assert result.commits[1] < min(result.commits[0], *result.commits[2:])
     assert result.figures.recovery_seconds is not None
     assert result.figures.committed > 100
@@ -136,6 +156,6 @@ def test_cheating_contributors_get_at_most_one_of_two_updates_accepted() -> None
     cheats = "8, byzantine: {share: 0.5, attack: equivocate}, "
     result = run_simulated(small(text=TEXT.replace("8, ", cheats)))
     assert result.verdict is not Verdict.UNSAFE
-    lying = [update for update in result.meter.updates if not update.is_honest]
+    lying = [update for update in result.samples.updates if not update.is_honest]
     assert len(lying) > 50
     assert sum(update.committed_us is not None for update in lying) <= len(lying) / 2

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bench.faults.judging import Findings, convicted, disagreements, forks, strange_heads
 from seawall.crypto.merkle import leaf_hash, root_of
+from seawall.testbed.judging import Findings, convicted, disagreements, forks, strange_heads
 
 
 def commit(index: int, digest: str) -> bytes:
