@@ -17,6 +17,7 @@ SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
 BENCH_FLAGS ?=
 FAULTS_FLAGS ?=
+TEST_K8S_FLAGS ?=
 FUZZ_FLAGS ?=
 # What the chart ships for Prometheus and Grafana; written by `make format`.
 MONITORING := helm/seawall/files
@@ -40,7 +41,7 @@ STUBS := $(VENV)/.stamp-stubs
 .PHONY: help
 help: ## Print this list.
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is:"} \
-	/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "Seawall needs CPython 3.11 or newer, and found none on the path." \
@@ -107,10 +108,11 @@ check: setup ## Lint, format, types, import rules, wire contract, generated page
 	@$(BIN)/buf lint proto
 	@$(BIN)/buf format --diff --exit-code proto || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/buf breaking proto --against proto/baseline.binpb
-	@echo "check: docs/errors.md, docs/experiment.schema.json, docs/openapi.json"
+	@echo "check: docs/errors.md, experiment.schema.json, openapi.json, helm/seawall/README.md"
 	@$(BIN)/python tools/error_codes.py --check
 	@$(BIN)/python tools/experiment_schema.py --check
 	@$(BIN)/python tools/openapi.py --check
+	@$(BIN)/python tools/chart_values.py --check
 	@echo "check: dashboards and rules"
 	@$(BIN)/seawall dashboards --out $(MONITORING) --check || { echo "run: make format" >&2; exit 1; }
 
@@ -122,6 +124,7 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/python tools/error_codes.py
 	@$(BIN)/python tools/experiment_schema.py
 	@$(BIN)/python tools/openapi.py
+	@$(BIN)/python tools/chart_values.py
 	@$(BIN)/python -m tests.cases.bad_input_page
 	@$(BIN)/seawall dashboards --out $(MONITORING)
 
@@ -160,6 +163,10 @@ load: load-setup ## Load real sites for half a minute, and look up what they too
 .PHONY: faults
 faults: setup ## Kill, stop, partition and rob real sites under load (FAULTS_FLAGS="--quick").
 	@$(BIN)/python -m bench.faults $(FAULTS_FLAGS)
+
+.PHONY: test-k8s
+test-k8s: setup ## Lead a release through its life on the cluster of KUBECONFIG (TEST_K8S_FLAGS).
+	@$(BIN)/python -m bench.cluster --image $(IMAGE) $(TEST_K8S_FLAGS)
 
 .PHONY: sweep
 sweep: setup ## Run 2,000 simulated schedules and hunt every mutant (SWEEP_FLAGS).

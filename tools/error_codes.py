@@ -27,6 +27,7 @@ AREAS = {
     "CHUNK": "Chunks of a payload",
     "CLI": "Command line",
     "CLIENT": "The client library",
+    "CLUSTER": "Kubernetes clusters",
     "CODEC": "Canonical bytes",
     "CONFIG": "Settings and files that people write",
     "CRASH": "Crash points",

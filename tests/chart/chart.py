@@ -88,6 +88,8 @@ def pods(documents: Iterable[Document]) -> Iterator[tuple[str, Document]]:
             yield one["metadata"]["name"], spec
         elif "template" in spec:
             yield one["metadata"]["name"], spec["template"]["spec"]
+        elif "jobTemplate" in spec:
+            yield one["metadata"]["name"], spec["jobTemplate"]["spec"]["template"]["spec"]
 
 
 def site_pods(documents: Iterable[Document]) -> dict[str, Document]:

@@ -63,6 +63,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "settings": {"roles": {"consensus": {"settings": {"heartbeat_seconds": 1.5}}}},
     "http": WEB,
     "load": LOADED,
+    "chaos": {"chaos": {"enabled": True, "experiments": {"one.yaml": "kind: Experiment"}}},
     "pools": {
         "pools": [
             {"name": "a", "replicas": 3, "zone": "a", "nodeSelector": {"pool": "edge"}},
@@ -137,6 +138,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"loadtest": {"maliciousShare": 1.5}}, "maliciousShare"),
     ({"loadtest": {"users": 0}}, "users"),
     ({"loadtest": {"colour": "blue"}}, "colour"),
+    ({"chaos": {"schedule": "sometimes"}}, "schedule"),
+    ({"chaos": {"experiments": {"one": "text"}}}, "one"),
+    ({"chaos": {"deadlineSeconds": 5}}, "deadlineSeconds"),
 ]
 
 
@@ -151,6 +155,52 @@ def test_wrong_values_are_refused_by_name(program: str, values: dict[str, Any], 
 def test_only_the_job_that_makes_keys_has_a_token() -> None:
     assert with_a_token(rendered()) == ["seawall-pki"]
     assert with_a_token(rendered({"keys": {"mode": "existingSecret"}})) == []
+
+
+def test_without_chaos_nothing_of_it_is_there_and_with_it_only_its_runner_gains_a_token() -> None:
+    plain = rendered()
+    assert not of_kind(plain, "CronJob")
+    assert "chaos" not in str(plain)
+    documents = rendered(SWITCHES["chaos"])
+    assert sorted(with_a_token(documents)) == ["seawall-chaos", "seawall-pki"]
+    (job,) = of_kind(documents, "CronJob")
+    assert job["spec"]["suspend"] is True
+    assert list(unrestricted(documents)) == []
+    (scheduled,) = of_kind(rendered(files=[CHART / "ci" / "chaos-values.yaml"]), "CronJob")
+    assert scheduled["spec"]["suspend"] is False
+
+
+def test_the_runner_may_do_what_it_needs_in_its_namespace_alone() -> None:
+    documents = rendered(SWITCHES["chaos"])
+    assert not of_kind(documents, "ClusterRole", "ClusterRoleBinding")
+    (role,) = [one for one in of_kind(documents, "Role") if "chaos" in one["metadata"]["name"]]
+    granted = {
+        (name, verb)
+        for rule in role["rules"]
+        for name in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert ("secrets", "get") not in granted
+    assert not {verb for name, verb in granted if verb == "*"}
+    assert {name for name, _ in granted} == {
+        "namespaces",
+        "pods",
+        "pods/eviction",
+        "persistentvolumeclaims",
+        "networkpolicies",
+        "configmaps",
+    }
+
+
+def test_a_pod_is_cut_off_by_a_label() -> None:
+    policies = {
+        one["metadata"]["name"]: one["spec"] for one in of_kind(rendered(), "NetworkPolicy")
+    }
+    cut = [{"key": "seawall.dev/cut", "operator": "DoesNotExist"}]
+    for role in ROLES:
+        assert policies[f"seawall-{role}"]["podSelector"]["matchExpressions"] == cut
+    # What denies everything still holds for it.
+    assert "matchExpressions" not in policies["seawall-default-deny"]["podSelector"]
 
 
 def test_each_role_is_served_at_the_ports_of_the_code() -> None:

@@ -103,6 +103,7 @@ app.kubernetes.io/part-of: seawall
   "waveLength" (int .Values.network.waveLength)
   "contributors" (int .Values.network.contributors)
   "intervalMs" (int .Values.network.intervalMs)
+  "runner" .Values.chaos.enabled
   "labels" (include "seawall.selectorLabels" . | fromYaml)
   "sites" $sites | toPrettyJson -}}
 {{- end }}

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "genesis": "make keys, certificates and the genesis of a local network",
         "keys": "make, enrol and show keys of contributors",
         "pki": "make the keys and the genesis of a Kubernetes cluster",
+        "doctor": "say what a Kubernetes cluster lacks, and what repairs it",
         "serve": "serve roles of one site in this process",
         "up": "run all sites of a local network, and start them again when they end",
         "down": "end the sites that up has started",

@@ -1,4 +1,7 @@
-"""Run all sites of a local network until Ctrl-C, and start them again when they end."""
+"""Run all sites of a local network until Ctrl-C, and start them again when they end.
+
+With --helm or --kind they run on a Kubernetes cluster instead, as a release of the chart.
+"""
 
 import argparse
 import asyncio
@@ -9,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from seawall.cli import console, genesis
+from seawall.cli import console, genesis, up_cluster
 from seawall.cli.console import Exit
 from seawall.cli.status import lines_of
 from seawall.domain.genesis import Genesis
@@ -31,10 +34,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     genesis.add_plan(parser)
     parser.add_argument("--detach", action="store_true", help="return when all sites answer")
     parser.add_argument("--quiet", action="store_true", help="no live view")
+    up_cluster.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make a network if there is none, then run it."""
+    if arguments.helm or arguments.kind:
+        return up_cluster.run(arguments)
     directory = NetworkDirectory(arguments.dir)
     refuse_second(directory)
     if not directory.genesis.exists():

@@ -10,12 +10,15 @@ Secret NAME-POOL-signing      I.consensus.key, I.cosigner.key, I.log.key (and I.
 Secret NAME-POOL-tls          I.tls.key, I.tls.crt
 Secret NAME-contributors      NAME.key of each contributor
 Secret NAME-root              root-I.key, to be moved out of the cluster
+Secret NAME-runner            runner.key, runner.crt of the chaos runner, where a plan asks for one;
+                              genesis does not know it, so it may come and go
 
 They are created only while none of them is there, and never changed: genesis is the name of its
 chain, and the keys are its sites.
 """
 
 import base64
+import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +30,7 @@ from seawall.domain.genesis import Genesis
 from seawall.domain.parameters import ASYNC, SYNC, ConsensusParameters
 from seawall.errors import LocalError, OperationalError
 from seawall.formats import genesis as genesis_format
+from seawall.runtime.certificates import make_certificate
 from seawall.runtime.coin_key import COIN_KEY
 from seawall.runtime.keys import (
     CONSENSUS_KEY,
@@ -45,6 +49,8 @@ SITES_MIN: Final = 4
 
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
 CONFIG_MAP: Final = "ConfigMap"
+RUNNER: Final = "runner"
+RUNNER_NAME: Final = "chaos-runner"
 SECRET: Final = "Secret"  # noqa: S105 - a kind of object
 
 Manifest: TypeAlias = dict[str, Any]
@@ -63,7 +69,7 @@ class ClusterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """What to make.
 
     `port` is the base port of every process; `wave_length` and `protocol` are those of genesis;
-    `labels` are put on every object.
+    `labels` are put on every object; `runner` asks for an identity of the chaos runner.
     """
 
     name: str
@@ -75,6 +81,7 @@ class ClusterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     contributors: int = 20
     interval_ms: int = 1000
     labels: dict[str, str] = {}
+    runner: bool = False
 
     def network(self) -> NetworkPlan:
         """Return the plan of the network's genesis."""
@@ -134,9 +141,11 @@ def make_manifests(plan: ClusterPlan, scratch: Path) -> tuple[Manifest, ...]:
     """
     made = make_network(scratch, plan.network())
     directory = made.directory
+    runner = (runner_secret(plan),) if plan.runner else ()
     people = sorted(directory.path.glob("contributors/*.key"))
     roots = sorted(directory.path.glob("keys/*.key"))
     return (
+        *runner,
         *_site_secrets(plan, made),
         _secret(plan, "contributors", {path.name: path.read_bytes() for path in people}),
         _secret(plan, "root", {path.name: path.read_bytes() for path in roots}),
@@ -169,6 +178,8 @@ def ensure(plan: ClusterPlan, cluster: Cluster, scratch: Callable[[], Path]) -> 
         if missing:
             hint = f"{', '.join(missing)} is missing: restore it, this chain has no other keys"
             raise OperationalError("PKI_MISSING", hint)
+        if plan.runner and cluster.read(SECRET, f"{plan.name}-{RUNNER}") is None:
+            cluster.create(runner_secret(plan))
         return genesis
     if len(missing) < len(names):
         left = [f"{kind} {name}" for (kind, name), found in there.items() if found is not None]
@@ -178,6 +189,13 @@ def ensure(plan: ClusterPlan, cluster: Cluster, scratch: Callable[[], Path]) -> 
     for manifest in manifests:
         cluster.create(manifest)
     return genesis_format.decode(manifests[-1]["data"][GENESIS_NAME].encode())
+
+
+def runner_secret(plan: ClusterPlan) -> Manifest:
+    """Return key and certificate of a new chaos runner; fault planes are shown the certificate."""
+    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    key, certificate = make_certificate(RUNNER_NAME, (), not_before=yesterday)
+    return _secret(plan, RUNNER, {f"{RUNNER}.key": key, f"{RUNNER}.crt": certificate})
 
 
 def object_names(plan: ClusterPlan) -> tuple[tuple[str, str], ...]:

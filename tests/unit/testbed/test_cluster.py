@@ -237,3 +237,21 @@ def test_the_list_is_one_document_of_all_objects(tmp_path: Path) -> None:
 def test_a_plan_is_written_as_it_is_read() -> None:
     again = msgspec.json.encode(plan())
     assert read_plan(again) == plan()
+
+
+def test_the_runner_of_chaos_gets_an_identity_that_genesis_does_not_know(tmp_path: Path) -> None:
+    genesis, objects = made(tmp_path, runner=True)
+    secret = objects.held[SECRET, "sea-runner"]
+    assert sorted(secret["data"]) == ["runner.crt", "runner.key"]
+    certificate = base64.b64decode(secret["data"]["runner.crt"]).decode()
+    assert certificate not in [site.tls_certificate_pem for site in genesis.sites]
+
+
+def test_the_runner_may_come_later_and_stays_the_same(tmp_path: Path) -> None:
+    _, objects = made(tmp_path)
+    assert (SECRET, "sea-runner") not in objects.held
+    later = plan(runner=True)
+    ensure(later, objects, lambda: tmp_path / "unused")
+    first = objects.held[SECRET, "sea-runner"]
+    ensure(later, objects, lambda: tmp_path / "unused")
+    assert objects.held[SECRET, "sea-runner"] is first
