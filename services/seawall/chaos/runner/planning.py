@@ -25,13 +25,14 @@ from seawall.chaos.experiment.faults import (
     Partition,
 )
 from seawall.chaos.experiment.schema import Experiment
+from seawall.chaos.faults import KINDS
 from seawall.chaos.runner.injection import Injection
 
 PLANE: Final = "plane"
 PROCESS: Final = "process"
 CLIENT: Final = "client"
 
-PLANE_KINDS: Final = ("crash", "partition")
+PLANE_KINDS: Final = tuple([one.kind for one in KINDS])
 """Kinds of fault that the fault plane of this version does."""
 
 KILL: Final = "kill"
@@ -186,14 +187,10 @@ def obstacles(
             yield Problem(code=UNSUPPORTED, hint=hint, path=(*path, "behaviour"))
         elif isinstance(detail, Crash):
             continue
-        elif (kind := _plane_kind(fault)) not in known:
-            hint = f"no actuator of {platform} does {kind}"
+        elif fault.kind not in known:
+            # A kind of the file and of `FaultSpec` are named alike.
+            hint = f"no actuator of {platform} does {fault.kind}"
             yield Problem(code=UNSUPPORTED, hint=hint, path=path)
-
-
-def _plane_kind(fault: Fault) -> str:
-    """Return the kind of `FaultSpec` that a fault is; they are named alike."""
-    return fault.kind
 
 
 def _cut(experiment: Experiment, number: int, primaries: Sequence[int]) -> links.Cut:

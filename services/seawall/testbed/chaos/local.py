@@ -302,6 +302,6 @@ async def _preflight(loaded: Loaded, platform: LocalPlatform) -> None:
 
     """
     for site in range(len(platform.sites.names)):
-        kinds = await platform.eyes.plane.kinds(site) or PLANE_KINDS
+        kinds = await platform.eyes.plane.kinds(site)
         for problem in obstacles(loaded.experiment, kinds, platform.sites.names[site]):
             raise loaded.refusal(problem)
