@@ -19,6 +19,7 @@ from seawall.chaos.experiment.faults import (
     Delay,
     Disk,
     Fault,
+    Flood,
     Gray,
     Links,
     Loss,
@@ -45,6 +46,8 @@ LEAST_US: Final = 500
 
 TERRAIN: Final = -1
 """Number of the fault that stands for the distances between zones."""
+
+FLOOD: Final = "flood"
 
 OUTBOUND: Final = "PARTITION_DIRECTION_OUTBOUND"
 UNSUPPORTED: Final = "CHAOS_UNSUPPORTED"
@@ -118,6 +121,12 @@ def injections_of(
                 for place, site in enumerate(sites)
             ]
             return tuple([replace(one, stays=not crash.restart) for one in planned])
+        case Flood() as flood:
+            members = {
+                "per_second": flood.rate / max(1, len(sites)),
+                "contributors": flood.contributors,
+            }
+            return tuple([injection(CLIENT, FLOOD, site, members) for site in sites])
         case _:
             kind, members = _of_site(experiment, number)
             return tuple([injection(PLANE, kind, site, members) for site in sites])
@@ -185,7 +194,7 @@ def obstacles(
         if isinstance(detail, Byzantine) and detail.behaviour == "twins":
             hint = f"twins are processes of the simulator alone: {platform} has none"
             yield Problem(code=UNSUPPORTED, hint=hint, path=(*path, "behaviour"))
-        elif isinstance(detail, Crash):
+        elif isinstance(detail, Crash | Flood):
             continue
         elif fault.kind not in known:
             # A kind of the file and of `FaultSpec` are named alike.
@@ -249,7 +258,7 @@ def _of_site(experiment: Experiment, number: int) -> tuple[str, dict[str, Any]]:
             peers = targets_of(experiment, number).get("peers", ())
             members = {"behaviour": lie.behaviour, "peers": list(peers), "rounds": lie.rounds}
         case _:
-            raise AssertionError("links and crashes are planned elsewhere")
+            raise AssertionError("links, crashes and floods are planned elsewhere")
     return fault.kind, members
 
 
