@@ -60,7 +60,8 @@ def test_nothing_of_it_is_there_unless_somebody_can_use_it() -> None:
 
 def test_the_operators_objects_are_there_where_it_is() -> None:
     documents = rendered(interfaces=OPERATOR)
-    monitor, rule = of_kind(documents, "ServiceMonitor", "PrometheusRule")
+    (monitor,) = of_kind(documents, "ServiceMonitor")
+    (rule,) = of_kind(documents, "PrometheusRule")
     assert rule["spec"] == yaml.safe_load(render_rules())
     for one in (monitor, rule):
         assert one["metadata"]["labels"]["release"] == "kube-prometheus-stack"

@@ -253,6 +253,24 @@ def test_a_place_that_is_gone_is_reported(tmp_path: Path) -> None:
         again.read(places[2])
 
 
+def test_damaged_data_is_refused_and_counted(tmp_path: Path) -> None:
+    path, damaged = fill(tmp_path, 3), []
+    segments = Segments(tmp_path, lambda: damaged.append("one"))
+    places = [place for _, place in segments.tail(0, 0)]
+    assert [segments.read(place) for place in places] == [b"\0", b"\1\1", b"\2\2\2"]
+    data = bytearray(path.read_bytes())
+    data[places[1].offset] ^= 1
+    path.write_bytes(data)
+    assert (segments.read(places[0]), damaged) == (b"\0", [])
+    with pytest.raises(OperationalError, match="STORE_CORRUPT"):
+        segments.read(places[1])
+    os.truncate(path, places[2].offset + 1)
+    with pytest.raises(OperationalError, match="STORE_READ"):
+        segments.read(places[2])
+    assert damaged == ["one", "one"]
+    segments.close()
+
+
 def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.seg").write_bytes(b"")
     with pytest.raises(OperationalError, match="STORE_OPEN"):

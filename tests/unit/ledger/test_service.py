@@ -79,6 +79,20 @@ async def test_a_restart_goes_on_after_the_last_commit(tmp_path: Path) -> None:
         assert answers == [chain.answer(2), chain.answer(3)]
 
 
+async def test_the_count_of_updates_goes_on_after_a_restart(tmp_path: Path) -> None:
+    chain, first, second = three_commits(), CollectorRegistry(), CollectorRegistry()
+    total, forks = "seawall_ledger_updates_total", "seawall_ledger_alarms_total"
+    async with running(GENESIS, tmp_path, registry=first) as stub:
+        await append_all(stub, chain.requests)
+        assert first.get_sample_value(total) == 3.0
+        assert first.get_sample_value(forks, {"code": "LOG_FORK"}) == 0.0
+        other = commit_message(msgspec.structs.replace(delivery(1), digest=digest("x")), ORIGIN)
+        await code_of(drain(stub.Append(stream(other))))
+        assert first.get_sample_value(forks, {"code": "LOG_FORK"}) == 1.0
+    async with running(GENESIS, tmp_path, registry=second):
+        assert second.get_sample_value(total) == 3.0
+
+
 async def test_gaps_forks_and_garbage_end_the_stream(stub: Stub) -> None:
     chain = three_commits()
     invalid = grpc.StatusCode.INVALID_ARGUMENT

@@ -43,18 +43,21 @@ NAMES = (
     "seawall_consensus_timeout_seconds",
     "seawall_consensus_transactions",
     "seawall_consensus_validators",
+    "seawall_ingest_batch_updates",
     "seawall_ingest_duration_seconds",
     "seawall_ingest_queue_depth",
     "seawall_ingest_update_size_bytes",
     "seawall_ingest_updates",
     "seawall_integrity_verdicts",
     "seawall_integrity_verification_duration_seconds",
+    "seawall_ledger_alarms",
     "seawall_ledger_append_duration_seconds",
     "seawall_ledger_corrupt_records",
     "seawall_ledger_evidence",
     "seawall_ledger_fsync_duration_seconds",
     "seawall_ledger_height",
     "seawall_ledger_size_bytes",
+    "seawall_ledger_updates",
     "seawall_mempool_rejected",
     "seawall_mempool_transactions",
 )
@@ -83,6 +86,31 @@ def test_every_family_of_a_site_is_there(registry: Registry) -> None:
         assert family.documentation
         for sample in family.samples:
             assert not {"peer", "height", "hash", "site"} & set(sample.labels)
+
+
+KNOWN = {
+    "seawall_chaos_rollbacks_total": ({"cause": "lease"}, {"cause": "reverted"}),
+    "seawall_consensus_byzantine_evidence_total": ({"kind": "equivocation"}, {"kind": "garbage"}),
+    "seawall_ingest_updates_total": ({"outcome": "refused"}, {"outcome": "committed"}),
+    "seawall_integrity_verdicts_total": ({"check": "hash", "verdict": "fail"},),
+    "seawall_ledger_alarms_total": ({"code": "AGG_FORK"}, {"code": "LOG_FORK"}),
+    "seawall_ledger_evidence_total": ({"kind": "fork"}, {"kind": "twins"}),
+}
+"""Counters that alerts go by: what appears with its first event does not grow with it."""
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_alerts_go_by_is_there_before_it_happens(registry: Registry, name: str) -> None:
+    for labels in KNOWN[name]:
+        assert registry.get_sample_value(name, labels) == 0.0
+
+
+def test_tasks_are_counted_from_the_start() -> None:
+    registry = open_registry("1")
+    AggregationMetrics(registry, ["digits"])
+    for name in ("versions", "mismatches"):
+        value = registry.get_sample_value(f"seawall_aggregation_{name}_total", {"task": "digits"})
+        assert value == 0.0
 
 
 def test_handles_of_consensus_carry_the_protocol() -> None:
