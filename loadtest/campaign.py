@@ -13,7 +13,7 @@ import gevent.pool
 import grpc
 
 from loadtest.lookup import look_up
-from loadtest.network import Log, Network
+from loadtest.network import START_SECONDS_MAX, Log, Network
 from loadtest.outcome import Flooding, Outcome
 from loadtest.plan import EXPECTED, Item, Kind, Plan, Transport, schedule
 from loadtest.tally import Acknowledged, Tally
@@ -62,9 +62,9 @@ class Campaign:
 
     def begin(self) -> None:
         """Learn where the log stands, and start the clock."""
+        self.tally.before = self._log.accepted(START_SECONDS_MAX)
         self._maker.first = self._log.next_numbers()
         self._refresh()
-        self.tally.before = self._log.accepted()
         gevent.spawn(self._keep_fresh)
         self._origin = time.monotonic()
         if not self.tally.items:

@@ -30,6 +30,9 @@ from seawall.runtime.tls import dialling_credentials, server_name
 from seawall.testbed.directory import NetworkDirectory
 
 CALL_SECONDS_MAX: Final = 20.0
+START_SECONDS_MAX: Final = 120.0
+"""How long sites may take to answer for the first time: a Job may start before they do."""
+
 ENTRIES_MAX: Final = 500_000
 """Entries that are read to learn which numbers are used; a longer log wants another way."""
 
@@ -135,11 +138,11 @@ class Log:
         )
         return Base(head, np.zeros(0, dtype=np.int32), {})
 
-    def accepted(self) -> list[int]:
+    def accepted(self, seconds_max: float = CALL_SECONDS_MAX) -> list[int]:
         """Return how many updates each site's ledger has accepted."""
         request = ledger_pb2.LedgerStatusRequest()
         return [
-            one.LedgerStatus(request, timeout=CALL_SECONDS_MAX, wait_for_ready=True).updates
+            one.LedgerStatus(request, timeout=seconds_max, wait_for_ready=True).updates
             for one in self._ledgers
         ]
 

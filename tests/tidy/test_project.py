@@ -145,6 +145,12 @@ def test_locks_take_over_the_pins_of_earlier_ones(name: str, earlier: str) -> No
     given = {pin.partition(";")[0].strip() for pin in pins(earlier)}
     if name == lock.DEVELOPMENT:
         assert given - held == set()
+    elif name == lock.LOAD:
+        # It has packages of its own, and shares others.
+        versions = dict(pin.split("==") for pin in given)
+        shared = dict(pin.split("==") for pin in held if pin.partition("==")[0] in versions)
+        assert shared == {package: versions[package] for package in shared}
+        assert shared
     else:
         assert held - given == set(), "the image holds nothing that a checkout does not run with"
 
@@ -155,8 +161,11 @@ def test_the_image_is_built_from_what_its_context_holds() -> None:
     copied = {name for line in sources for name in line.split()}
     ignored = (checkout.ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert copied == {line.removeprefix("!") for line in ignored if line.startswith("!")}
-    assert {lock.IMAGE, lock.RUNTIME} <= copied
-    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
+    assert {lock.IMAGE, lock.RUNTIME, lock.LOAD} <= copied
+    stages = dict(re.findall(r"^FROM \S+ AS (\S+)$((?:\n(?!FROM).*)*)", text, re.MULTILINE))
+    started = [name for name, body in stages.items() if "ENTRYPOINT" in body]
+    assert started == ["load", "site"], "the last one is built where no target is named"
+    assert all("\nUSER 10001:10001\nENTRYPOINT" in stages[name] for name in started)
 
 
 def test_every_error_code_is_on_its_page() -> None:
@@ -193,7 +202,7 @@ def test_codes_are_read_with_fault_and_hint(tmp_path: Path) -> None:
         raise OperationalError("ST_NAMED", hint)
         raise refuse("ST_BUILT", 3)
         table = {"key": "ST_TABLE"}
-        other = "HTTP_STATUS"
+        other = "PAGE_STATUS"
         """,
     )
     assert sorted(codes) == ["ST_BUILT", "ST_NAMED", "ST_ODD", "ST_TABLE"]

@@ -62,7 +62,9 @@ def test_a_missing_plug_in_is_named() -> None:
 def test_locks_cover_every_extra_that_exists() -> None:
     extras = set(checkout.settings()["project"]["optional-dependencies"])
     development = lock.arguments(lock.DEVELOPMENT, upgrade=False)
-    assert {part.removeprefix("--extra=") for part in development if "--extra=" in part} == extras
+    locked = {part for name in lock.EXTRAS for part in lock.arguments(name, upgrade=False)}
+    assert {part.removeprefix("--extra=") for part in locked if "--extra=" in part} == extras
+    assert "--extra=load" not in development
     assert "--extra=dev" not in lock.arguments(lock.RUNTIME, upgrade=False)
     assert {"--generate-hashes", "--no-emit-index-url", "--universal"} <= set(development)
     assert "--upgrade" in lock.arguments(lock.RUNTIME, upgrade=True)
