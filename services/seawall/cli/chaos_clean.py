@@ -14,6 +14,7 @@ from seawall.cli.chaos_stop import runner_of
 from seawall.cli.console import Exit
 from seawall.client import Chain
 from seawall.errors import LocalError
+from seawall.testbed.chaos.flood import FloodActuator, nobody
 from seawall.testbed.chaos.platform import LOCAL, actuators_of
 from seawall.testbed.chaos.run_directory import RunDirectory, runs_in
 from seawall.testbed.chaos.sites import LocalSites
@@ -76,5 +77,6 @@ async def _clean(
         return latest_us + (time.monotonic_ns() - start_ns) // 1_000
 
     async with LocalSites(directory, Chain.read(directory.genesis)) as sites:
-        actuators = actuators_of(sites, seed=0, experiment=began.experiment)
+        flooding = FloodActuator(nobody)
+        actuators = actuators_of(sites, flooding, seed=0, experiment=began.experiment)
         return before, await clean(journal, actuators.__getitem__, clock)

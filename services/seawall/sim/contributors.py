@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from seawall.consensus.engine import Submitted
 from seawall.domain.block import UpdateRecord
 from seawall.sim.network import MILLISECOND_US, SECOND_US
-from seawall.sim.plan import Arrival, Conflict, Load
+from seawall.sim.plan import Arrival, Conflict, Load, Surge
 from seawall.sim.workload import certified_batch, update_record
 
 if TYPE_CHECKING:
@@ -26,13 +26,32 @@ class Contributors:
         self._world = world
         self._load = load
         self._random = Random(f"{world.plan.seed}/contributors")
-        self._sequence = [0] * load.contributors
+        surging = sum(surge.contributors for surge in load.surges)
+        self._sequence = [0] * (load.contributors + surging)
         self._numbers = [0] * world.committee.size
         self._gathered: dict[tuple[int, int], list[UpdateRecord]] = {}
 
     def begin(self) -> None:
         """Schedule the first update."""
         self._world.at(self._wait_us(), self._submit)
+        first = self._load.contributors
+        for number, surge in enumerate(self._load.surges):
+            random = Random(f"{self._world.plan.seed}/surge/{number}")
+            begin = partial(self._surge, surge, range(first, first + surge.contributors), random)
+            self._world.at(surge.begin_us, begin)
+            first += surge.contributors
+
+    def _surge(self, surge: Surge, owners: range, random: Random) -> None:
+        """Hand in one update of a surge, and come again."""
+        world = self._world
+        owner = random.choice(owners)
+        self._sequence[owner] += 1
+        record = update_record(owner, self._sequence[owner], self._load.payload_size_bytes)
+        self._hand_in(owner, random.choice(surge.sites), record)
+        mean_us = SECOND_US / surge.updates_per_second
+        later_us = world.now_us + 1 + int(random.expovariate(1.0 / mean_us))
+        if later_us < min(surge.end_us, self._load.until_us):
+            world.at(later_us, partial(self._surge, surge, owners, random))
 
     def _wait_us(self) -> int:
         """Return the time until the next update, at least 1 us."""

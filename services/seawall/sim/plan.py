@@ -168,13 +168,24 @@ class Conflict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surge:
+    """More updates for a time, from contributors of their own, to these sites."""
+
+    begin_us: int
+    end_us: int
+    updates_per_second: float
+    contributors: int
+    sites: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Updates that contributors hand in, in an open loop, from the start until `until_us`.
 
     Each contributor has a site of its own; where that does not run, the next one takes the update.
     A site gathers for `batch_window_us` and then has the batch attested: bytes go to sites of stake
     V at `bytes_per_second`, and their signatures come back. The first `cheats` contributors do
-    what `conflict` says.
+    what `conflict` says. Those of `surges` come after all others, in their order.
     """
 
     updates_per_second: float
@@ -186,6 +197,7 @@ class Load:
     conflict: Conflict = Conflict.NONE
     batch_window_us: int = 5 * MILLISECOND_US
     bytes_per_second: int = 12_500_000
+    surges: tuple[Surge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

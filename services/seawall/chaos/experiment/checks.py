@@ -147,8 +147,8 @@ def _selector(
     if selector.zone and selector.zone not in zones:
         hint = f"the zones that have a site here are {', '.join(dict.fromkeys(zones))}"
         yield Problem(code="EXPERIMENT_TARGET", hint=hint, path=path)
-    if selector.group == "primaries" and not isinstance(fault.detail, Crash):
-        hint = "the leaders of the moment can be crashed or partitioned only: name others"
+    if selector.group == "primaries" and not isinstance(fault.detail, Crash | Links):
+        hint = "the leaders of the moment can be crashed, cut off, or have bad links: name others"
         yield Problem(code="EXPERIMENT_TARGET", hint=hint, path=path)
     if selector.group.startswith("minority") and not count_of(selector.group, len(zones)):
         hint = "this group has no member among so few sites"

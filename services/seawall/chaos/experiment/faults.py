@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from seawall.chaos.experiment.targets import Selector, Targets
-from seawall.chaos.experiment.units import Drift, Duration, Offset
+from seawall.chaos.experiment.units import Drift, Duration, Offset, Rate
 
 Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 Shape = Literal[
@@ -172,8 +172,29 @@ class Byzantine(Part):
     """How long blocks are held back (`delay`), or how old parents are (`stale_parents`)."""
 
 
-KINDS: Final = ("partition", "delay", "loss", "gray", "crash", "disk", "clock", "byzantine")
-FaultKind = Partition | Delay | Loss | Gray | Crash | Disk | Clock | Byzantine
+class Flood(Part):
+    """Far more updates than usual, all of them well made, from contributors of their own."""
+
+    rate: Rate
+    """Of all of them together."""
+    targets: Targets
+    """Whom they are handed to."""
+    contributors: Annotated[int, Field(ge=1, le=64)] = 4
+    """How many hand them in."""
+
+
+KINDS: Final = (
+    "partition",
+    "delay",
+    "loss",
+    "gray",
+    "crash",
+    "disk",
+    "clock",
+    "byzantine",
+    "flood",
+)
+FaultKind = Partition | Delay | Loss | Gray | Crash | Disk | Clock | Byzantine | Flood
 
 
 class Fault(Part):
@@ -195,6 +216,7 @@ class Fault(Part):
     disk: Disk | None = None
     clock: Clock | None = None
     byzantine: Byzantine | None = None
+    flood: Flood | None = None
 
     @property
     def kind(self) -> str:

@@ -19,19 +19,21 @@ from seawall.chaos.experiment.faults import (
     Delay,
     Disk,
     Fault,
+    Flood,
     Gray,
     Links,
     Loss,
     Partition,
 )
 from seawall.chaos.experiment.schema import Experiment
+from seawall.chaos.faults import KINDS
 from seawall.chaos.runner.injection import Injection
 
 PLANE: Final = "plane"
 PROCESS: Final = "process"
 CLIENT: Final = "client"
 
-PLANE_KINDS: Final = ("crash", "partition")
+PLANE_KINDS: Final = tuple([one.kind for one in KINDS])
 """Kinds of fault that the fault plane of this version does."""
 
 KILL: Final = "kill"
@@ -44,6 +46,8 @@ LEAST_US: Final = 500
 
 TERRAIN: Final = -1
 """Number of the fault that stands for the distances between zones."""
+
+FLOOD: Final = "flood"
 
 OUTBOUND: Final = "PARTITION_DIRECTION_OUTBOUND"
 UNSUPPORTED: Final = "CHAOS_UNSUPPORTED"
@@ -117,6 +121,12 @@ def injections_of(
                 for place, site in enumerate(sites)
             ]
             return tuple([replace(one, stays=not crash.restart) for one in planned])
+        case Flood() as flood:
+            members = {
+                "per_second": flood.rate / max(1, len(sites)),
+                "contributors": flood.contributors,
+            }
+            return tuple([injection(CLIENT, FLOOD, site, members) for site in sites])
         case _:
             kind, members = _of_site(experiment, number)
             return tuple([injection(PLANE, kind, site, members) for site in sites])
@@ -184,16 +194,12 @@ def obstacles(
         if isinstance(detail, Byzantine) and detail.behaviour == "twins":
             hint = f"twins are processes of the simulator alone: {platform} has none"
             yield Problem(code=UNSUPPORTED, hint=hint, path=(*path, "behaviour"))
-        elif isinstance(detail, Crash):
+        elif isinstance(detail, Crash | Flood):
             continue
-        elif (kind := _plane_kind(fault)) not in known:
-            hint = f"no actuator of {platform} does {kind}"
+        elif fault.kind not in known:
+            # A kind of the file and of `FaultSpec` are named alike.
+            hint = f"no actuator of {platform} does {fault.kind}"
             yield Problem(code=UNSUPPORTED, hint=hint, path=path)
-
-
-def _plane_kind(fault: Fault) -> str:
-    """Return the kind of `FaultSpec` that a fault is; they are named alike."""
-    return fault.kind
 
 
 def _cut(experiment: Experiment, number: int, primaries: Sequence[int]) -> links.Cut:
@@ -252,7 +258,7 @@ def _of_site(experiment: Experiment, number: int) -> tuple[str, dict[str, Any]]:
             peers = targets_of(experiment, number).get("peers", ())
             members = {"behaviour": lie.behaviour, "peers": list(peers), "rounds": lie.rounds}
         case _:
-            raise AssertionError("links and crashes are planned elsewhere")
+            raise AssertionError("links, crashes and floods are planned elsewhere")
     return fault.kind, members
 
 

@@ -95,7 +95,7 @@ def render(runs: Sequence[Compared]) -> str:
 
 def _body(runs: Sequence[Compared], names: Sequence[str]) -> Iterator[str]:
     yield f"<h1>{escape(', '.join(names))}: {len(runs)} runs side by side</h1>"
-    yield "<p>Latencies in ms, handed in to final and to committed. Simulated times are virtual.</p>"
+    yield "<p>Latencies in ms, handed in to final and to committed; simulated ones are virtual.</p>"
     yield from _figures(runs)
     yield "<h2>What was found</h2>"
     yield from _findings(runs)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from seawall.chaos.experiment.checks import targets_of
-from seawall.chaos.experiment.faults import Byzantine
+from seawall.chaos.experiment.faults import Byzantine, Flood
 from seawall.chaos.experiment.reading import Loaded
 from seawall.chaos.experiment.schema import Experiment
 from seawall.chaos.runner.core import Core, Schedule
@@ -28,6 +28,7 @@ from seawall.client import AsyncClient, Chain
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import LocalError, OperationalError
 from seawall.testbed.chaos.conclusion import conclude
+from seawall.testbed.chaos.flood import FloodActuator, Flooders
 from seawall.testbed.chaos.ledgers import Expected, SiteLedgers
 from seawall.testbed.chaos.load import PATIENCE, OpenLoad
 from seawall.testbed.chaos.plane import PlaneActuator
@@ -108,7 +109,16 @@ async def run_local(loaded: Loaded, run: LocalRun) -> Result:
         load = await stack.enter_async_context(
             OpenLoad(clients, experiment.spec.workload, experiment.spec.seed, clock)
         )
-        platform = _platform(experiment, run, sites, observer, load, clock)
+        flooding = await stack.enter_async_context(FloodActuator(flooders(sites, experiment)))
+        eyes = Eyes(
+            observer=observer,
+            processes=sites.processes,
+            samples=load.samples,
+            clock=clock,
+            plane=_plane(sites, experiment),
+            flooding=flooding,
+        )
+        platform = _platform(experiment, run, sites, eyes, load)
         await _preflight(loaded, platform)
         journal = FileJournal(run.home.journal)
         began = Began(
@@ -176,7 +186,7 @@ def clients_of(
 ) -> list[tuple[AsyncClient, int]]:
     """Return a client for each contributor, not entered yet, with the site that it prefers."""
     names = sites.names
-    enrolled = [one.name for one in sites.chain.genesis.contributors if "contributor" in one.roles]
+    enrolled = _enrolled(sites)
     count = min(experiment.spec.workload.contributors, CONTRIBUTORS_MAX, len(enrolled))
     return [
         (
@@ -193,17 +203,48 @@ def clients_of(
     ]
 
 
+def flooders(sites: LocalSites, experiment: Experiment) -> Flooders:
+    """Return what gives the clients of a flood: the last of those who are enrolled."""
+    enrolled = _enrolled(sites)
+    task = task_of(sites, experiment)
+
+    def client(number: int, site: int) -> AsyncClient | None:
+        place = len(enrolled) - 1 - number
+        if place < min(experiment.spec.workload.contributors, CONTRIBUTORS_MAX):
+            return None
+        return AsyncClient(
+            [sites.names[site]],
+            others=False,
+            task=task,
+            genesis=sites.chain,
+            key=sites.directory.contributor_key(enrolled[place]),
+            limits=PATIENCE,
+        )
+
+    return client
+
+
+def _enrolled(sites: LocalSites) -> list[str]:
+    every = sites.chain.genesis.contributors
+    return [one.name for one in every if "contributor" in one.roles]
+
+
 def network_plan(experiment: Experiment) -> NetworkPlan:
     """Return the network that an experiment asks for."""
     spec = experiment.spec
     consensus = ConsensusParameters()
     if spec.engine.mode == "async":
         consensus = consensus.asynchronous(spec.engine.wave_length or WAVE_LENGTH)
+    flooding = sum(
+        fault.detail.contributors * len(targets_of(experiment, number)["targets"])
+        for number, fault in enumerate(spec.faults)
+        if isinstance(fault.detail, Flood)
+    )
     columns = max(1, (spec.workload.payload - HEADER_BYTES) // 4)
     return NetworkPlan(
         sites=spec.topology.sites,
         chain="chaos",
-        contributors=min(spec.workload.contributors, CONTRIBUTORS_MAX),
+        contributors=min(spec.workload.contributors, CONTRIBUTORS_MAX) + flooding,
         tasks=(wide_task(columns=columns, staleness_max=STALENESS_MAX),),
         consensus=consensus,
         zones=experiment.site_zones,
@@ -262,35 +303,32 @@ def _platform(
     experiment: Experiment,
     run: LocalRun,
     sites: LocalSites,
-    observer: Observer,
+    eyes: Eyes,
     load: OpenLoad,
-    clock: Callable[[], int],
 ) -> LocalPlatform:
     name, seed = experiment.metadata.name, experiment.spec.seed
-    plane = PlaneActuator(sites.fault_plane, seed=seed, experiment=name)
     return LocalPlatform(
         experiment=experiment,
         run=run.home.name,
         sites=sites,
-        eyes=Eyes(
-            observer=observer,
-            processes=sites.processes,
-            samples=load.samples,
-            clock=clock,
-            plane=plane,
-        ),
-        actuators=actuators_of(sites, seed=seed, experiment=name),
+        eyes=eyes,
+        actuators=actuators_of(sites, eyes.flooding, seed=seed, experiment=name),
         journal=FileJournal(run.home.journal),
         workload=load,
         ledgers=SiteLedgers(
-            observer=observer,
+            observer=eyes.observer,
             chain=sites.chain,
             home=run.home.path,
             expected=expected_of(experiment, sites.names, load),
-            clock=clock,
+            clock=eyes.clock,
         ),
         primaries_of={},
     )
+
+
+def _plane(sites: LocalSites, experiment: Experiment) -> PlaneActuator:
+    name, seed = experiment.metadata.name, experiment.spec.seed
+    return PlaneActuator(sites.fault_plane, seed=seed, experiment=name)
 
 
 async def _preflight(loaded: Loaded, platform: LocalPlatform) -> None:
@@ -302,6 +340,6 @@ async def _preflight(loaded: Loaded, platform: LocalPlatform) -> None:
 
     """
     for site in range(len(platform.sites.names)):
-        kinds = await platform.eyes.plane.kinds(site) or PLANE_KINDS
+        kinds = await platform.eyes.plane.kinds(site)
         for problem in obstacles(loaded.experiment, kinds, platform.sites.names[site]):
             raise loaded.refusal(problem)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from seawall.chaos.experiment.schema import Experiment
 from seawall.chaos.runner.injection import Injection
 from seawall.chaos.runner.planning import (
+    CLIENT,
     PLANE,
     PROCESS,
     hit_directions,
@@ -14,6 +15,7 @@ from seawall.chaos.runner.planning import (
 from seawall.chaos.runner.protocols import Actuator, Journal, Probe
 from seawall.consensus.dag.leaders import PermutationLeaders
 from seawall.errors import LocalError
+from seawall.testbed.chaos.flood import FloodActuator
 from seawall.testbed.chaos.ledgers import SiteLedgers
 from seawall.testbed.chaos.load import OpenLoad
 from seawall.testbed.chaos.plane import PlaneActuator
@@ -24,10 +26,12 @@ from seawall.testbed.chaos.sites import LocalSites
 LOCAL = "local"
 
 
-def actuators_of(sites: LocalSites, *, seed: int, experiment: str) -> dict[str, Actuator]:
+def actuators_of(
+    sites: LocalSites, flooding: FloodActuator, *, seed: int, experiment: str
+) -> dict[str, Actuator]:
     """Return the actuators of a local network, by name."""
     plane = PlaneActuator(sites.fault_plane, seed=seed, experiment=experiment)
-    return {PLANE: plane, PROCESS: ProcessActuator(sites)}
+    return {PLANE: plane, PROCESS: ProcessActuator(sites), CLIENT: flooding}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -31,16 +31,18 @@ class Meter(Checker):
     Attributes:
         samples: what was measured; an update is among them once it is in a batch.
         crashes: how often each site has stopped.
+        flooded: updates that dishonest contributors have handed in.
         skew_ms: by site, how far the timestamp of its last block is from the true time.
 
     """
 
-    def __init__(self, cheats: int, heal_us: int) -> None:
-        """Take the first `cheats` contributors for dishonest; faults end at `heal_us`."""
+    def __init__(self, honest: range, heal_us: int) -> None:
+        """Take other contributors than these for dishonest; faults end at `heal_us`."""
         self.samples = Samples()
         self.crashes: dict[int, int] = {}
+        self.flooded = 0
         self.skew_ms: dict[int, int] = {}
-        self._cheats = cheats
+        self._honest = honest
         self._heal_us = heal_us
         self._handed_in: dict[bytes, deque[tuple[int, int]]] = {}
         self._batches: dict[tuple[int, int], list[Update]] = {}
@@ -54,6 +56,7 @@ class Meter(Checker):
     def on_update(self, world: "World", owner: int, record: UpdateRecord) -> None:
         """Take note of when an update was handed in."""
         self.samples.handed_in_us.append(world.now_us)
+        self.flooded += owner not in self._honest
         waiting = self._handed_in.setdefault(record.update_id, deque())
         waiting.append((world.now_us, owner))
 
@@ -63,7 +66,7 @@ class Meter(Checker):
         members: list[Update] = []
         for record in decode_records(batch.records_bytes):
             submitted_us, owner = self._handed_in[record.update_id].popleft()
-            honest = owner >= self._cheats
+            honest = owner in self._honest
             members.append(Update(site=seat.author, submitted_us=submitted_us, is_honest=honest))
         self._batches[batch.site, batch.number] = members
         self.samples.updates.extend(members)

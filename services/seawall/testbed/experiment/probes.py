@@ -6,7 +6,7 @@ A run whose fault had no effect says nothing, so its verdict is INCONCLUSIVE.
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from seawall.chaos.experiment.faults import Byzantine, Clock, Crash, Disk, FaultKind, Links
+from seawall.chaos.experiment.faults import Byzantine, Clock, Crash, Disk, FaultKind, Flood, Links
 from seawall.chaos.experiment.links import Direction
 from seawall.chaos.runner.injection import Confirmation
 from seawall.sim.network import RETRANSMIT_US
@@ -39,6 +39,8 @@ def probe_of(fault: FaultKind, injected: Injected, world: World, meter: Meter) -
             return _TwinProbe(injected, world) if injected.twins else _LieProbe(injected, world)
         case Links():
             return _DelayProbe(injected, world)
+        case Flood():
+            return _FloodProbe(fault, injected, meter)
         case _:
             return _CutProbe(injected, world)
 
@@ -140,6 +142,21 @@ class _DiskProbe:
         evidence = f"a sync took {mean_us / 1000:.1f} ms, {self._usual_us / 1000:.1f} ms is usual"
         seen = syncs > 0 and mean_us - self._usual_us >= ENOUGH * self._fault.sync_add
         return Confirmation(is_seen=seen, evidence=evidence)
+
+
+class _FloodProbe:
+    """A flood is real when a good part of it was handed in."""
+
+    def __init__(self, fault: Flood, injected: Injected, meter: Meter) -> None:
+        self._meter = meter
+        seconds = (injected.end_us - injected.begin_us) / 1_000_000
+        self._expected = fault.rate * seconds
+        self._before = meter.flooded
+
+    def confirm(self) -> Confirmation:
+        count = self._meter.flooded - self._before
+        evidence = f"{count} updates of the flood were handed in"
+        return Confirmation(is_seen=count >= ENOUGH * self._expected, evidence=evidence)
 
 
 class _ClockProbe:

@@ -24,7 +24,9 @@ def run_simulated(loaded: Loaded, *, trace_site: int | None = None) -> Result:
     experiment = loaded.experiment
     plan = plan_of(experiment)
     ends_us = phase_ends_us(experiment)
-    meter = Meter(cheats=plan.load.cheats if plan.load else 0, heal_us=ends_us[1])
+    assert plan.load is not None, "every experiment has a workload"
+    honest = range(plan.load.cheats, plan.load.contributors)
+    meter = Meter(honest=honest, heal_us=ends_us[1])
     recorder = None if trace_site is None else TraceRecorder(trace_site)
     checkers = (*all_checkers(), meter, *([] if recorder is None else [recorder]))
     world = World(plan, honest_machinery(experiment.spec.engine.mode), checkers=checkers)

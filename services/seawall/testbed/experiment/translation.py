@@ -1,15 +1,16 @@
 """From an experiment to the plan of a simulated run."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from seawall.chaos.experiment.checks import faulty_sites, targets_of
-from seawall.chaos.experiment.faults import Byzantine
+from seawall.chaos.experiment.faults import Byzantine, Flood
 from seawall.chaos.experiment.schema import Experiment
 from seawall.domain.parameters import ConsensusParameters
 from seawall.errors import LocalError
 from seawall.sim.coin import CoinKind
 from seawall.sim.network import SECOND_US, ZoneDelay
-from seawall.sim.plan import Arrival, Conflict, Load, Passing, Plan
+from seawall.sim.plan import Arrival, Conflict, Load, Passing, Plan, Surge
 
 DRAIN_US: Final = SECOND_US
 """After the last phase: what was handed in by its end may still be ordered, and is counted."""
@@ -98,4 +99,18 @@ def _load(experiment: Experiment, until_us: int) -> Load:
         conflict=conflict,
         batch_window_us=knobs.batch_window,
         bytes_per_second=knobs.bytes_per_second,
+        surges=tuple(_surges(experiment)),
     )
+
+
+def _surges(experiment: Experiment) -> Iterator[Surge]:
+    phases = experiment.spec.phases
+    for number, fault in enumerate(experiment.spec.faults):
+        if isinstance(fault.detail, Flood):
+            yield Surge(
+                begin_us=phases.baseline + fault.at,
+                end_us=phases.baseline + fault.ends_us(phases.hold),
+                updates_per_second=fault.detail.rate,
+                contributors=fault.detail.contributors,
+                sites=targets_of(experiment, number)["targets"],
+            )
