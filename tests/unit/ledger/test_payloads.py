@@ -255,7 +255,7 @@ def test_a_place_that_is_gone_is_reported(tmp_path: Path) -> None:
 
 def test_damaged_data_is_refused_and_counted(tmp_path: Path) -> None:
     path, damaged = fill(tmp_path, 3), []
-    segments = Segments(tmp_path, lambda: damaged.append("one"))
+    segments = Segments(tmp_path, damaged=lambda: damaged.append("one"))
     places = [place for _, place in segments.tail(0, 0)]
     assert [segments.read(place) for place in places] == [b"\0", b"\1\1", b"\2\2\2"]
     data = bytearray(path.read_bytes())
