@@ -18,6 +18,7 @@ from seawall.api.v1 import fault_plane_pb2, fault_plane_pb2_grpc, ingestion_pb2,
 from seawall.runtime.channels import peer_channel
 from seawall.telemetry.metrics import CONS
 from seawall.testbed.directory import NetworkDirectory
+from seawall.testbed.genesis_maker import NetworkPlan, make_network
 from seawall.testbed.monitoring.boards import BOARDS
 from seawall.testbed.monitoring.grafana import FAULTS
 from seawall.testbed.monitoring.rules import ALERTS, GROUP_INTERVAL, RECORDINGS
@@ -263,7 +264,7 @@ async def test_a_site_that_is_down_is_told_of(tmp_path: Path) -> None:
     """Without sites behind it, every target of the configuration is down, and the alert says so."""
     directory = tmp_path / "network"
     files = NetworkDirectory(directory)
-    made = sites.make_network(directory, sites.NetworkPlan(sites=SITES, contributors=3))
+    made = make_network(directory, NetworkPlan(sites=SITES, contributors=3))
     configuration = write_configuration(files, made.genesis, plans_of(files, made.genesis))
     quicken(configuration, files.rules)
     (port,) = free_ports(1)
