@@ -139,7 +139,7 @@ class Campaign:
 
     def _keep_fresh(self) -> None:
         """Follow the newest versions: updates from old ones are refused in the end."""
-        while not self._ended:
+        while True:
             gevent.sleep(REFRESH_SECONDS)
             if self._ended:
                 return
