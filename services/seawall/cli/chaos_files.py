@@ -14,7 +14,10 @@ from seawall.testbed.experiment.translation import plan_of
 
 SIM: Final = "sim"
 LOCAL: Final = "local"
+KUBERNETES: Final = "kubernetes"
 PLATFORMS: Final = (SIM, LOCAL)
+EVERYWHERE: Final = (*PLATFORMS, KUBERNETES)
+"""A release takes the files that sites in processes take."""
 
 EXIT_CODES: Final = """exit codes:
   0  PASS: all that was expected
@@ -72,9 +75,9 @@ def add_platform(parser: argparse.ArgumentParser, default: str | None) -> None:
     """Add the option that says where to run."""
     parser.add_argument(
         "--on",
-        choices=PLATFORMS,
+        choices=EVERYWHERE,
         default=default,
-        help="where: the simulator, or sites in processes of this machine",
+        help="where: the simulator, sites in processes of this machine, or a release of the chart",
     )
 
 

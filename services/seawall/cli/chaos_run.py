@@ -17,7 +17,7 @@ from seawall.chaos.runner.core import Core
 from seawall.chaos.runner.journal import FileJournal
 from seawall.chaos.runner.records import Applied, Confirmed, Entered, Failed, Record, Reverted
 from seawall.chaos.runner.steps import Command, Note
-from seawall.cli import chaos_files, console
+from seawall.cli import chaos_files, chaos_launch, console
 from seawall.cli.console import Exit
 from seawall.errors import LocalError
 from seawall.testbed.chaos.local import LocalRun, run_local
@@ -53,6 +53,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="allow an experiment with more faulty sites than are tolerated",
     )
+    chaos_launch.declare(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the targets, inject nothing")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
@@ -66,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         document = plan_document(loaded.experiment, arguments.on)
         console.emit(arguments, document, lines_of(document))
         return Exit.OK
+    if arguments.on == chaos_files.KUBERNETES:
+        return chaos_launch.run(arguments, loaded)
     began = dt.datetime.now(dt.UTC)
     home = new_run(arguments.runs, loaded.experiment.metadata.name, arguments.on, began)
     _describe(home, loaded, arguments)
@@ -111,7 +114,7 @@ async def _on_sites(
     _tell(arguments, f"starting, report in {home.path}")
 
     def hear(core: Core, command: Command) -> None:
-        if isinstance(command, Note) and (line := _progress(core, command.record)):
+        if isinstance(command, Note) and (line := progress(core, command.record)):
             _tell(arguments, line)
 
     run = LocalRun(
@@ -121,7 +124,7 @@ async def _on_sites(
     return result, await FileJournal(home.journal).read()
 
 
-def _progress(core: Core, record: Record) -> str:
+def progress(core: Core, record: Record) -> str:
     """Return what to show of a record, nothing for most."""
     del core
     seconds = f"{record.at_us / 1_000_000:7.1f} s  "

@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "chaos validate": "check experiment files",
         "chaos plan": "show whom an experiment hits, and when",
         "chaos run": "run an experiment in the simulator or on real sites, and judge it",
+        "chaos cluster": "run experiments on a release, inside the runner's Job",
         "chaos stop": "tell runs to take their faults back and end",
         "chaos clean": "take back what a killed run has left in force",
         "chaos compare": "put runs side by side",

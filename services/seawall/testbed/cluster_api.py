@@ -1,6 +1,6 @@
-"""ConfigMaps and Secrets of one namespace, by the Kubernetes API over plain HTTPS.
+"""Objects of one namespace, by the Kubernetes API over plain HTTPS, from inside a pod.
 
-Two requests, reading an object and creating one, so no client library: the usual one holds 126 MB.
+A handful of requests, so no client library: the usual one holds 126 MB.
 """
 
 import http.client
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import quote
 
 from seawall.errors import OperationalError
 from seawall.testbed.cluster import CONFIG_MAP, SECRET, Manifest
@@ -20,7 +21,14 @@ SECONDS_MAX: Final = 30.0
 
 ANSWER_BYTES_MAX: Final = 8 << 20
 ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-PLURAL: Final = {CONFIG_MAP: "configmaps", SECRET: "secrets"}
+POD: Final = "Pod"
+VOLUME: Final = "PersistentVolumeClaim"
+PLURAL: Final = {
+    CONFIG_MAP: "configmaps",
+    SECRET: "secrets",
+    POD: "pods",
+    VOLUME: "persistentvolumeclaims",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +70,12 @@ class ServiceAccount:
 
 
 class KubernetesObjects:
-    """The ConfigMaps and Secrets of a namespace."""
+    """The objects of a namespace; calls block, each for at most `SECONDS_MAX`."""
 
     def __init__(self, account: ServiceAccount, namespace: str) -> None:
         """Ask as this account; nothing is asked yet."""
         self._account = account
-        self._namespace = namespace
+        self.namespace = namespace
 
     def read(self, kind: str, name: str) -> Manifest | None:
         """Return an object as it stands in the cluster, None when it is not there.
@@ -95,6 +103,76 @@ class KubernetesObjects:
         if status != HTTPStatus.CREATED:
             raise _refused(f"creating {kind} {manifest['metadata']['name']}", status, answer)
 
+    def replace(self, manifest: Manifest) -> None:
+        """Put an object in the place of the one with its name.
+
+        Raises:
+            OperationalError: PKI_API with what the API server says, also when it is not there.
+
+        """
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        status, answer = self._ask("PUT", f"{PLURAL[kind]}/{name}", json.dumps(manifest))
+        if status != HTTPStatus.OK:
+            raise _refused(f"replacing {kind} {name}", status, answer)
+
+    def pods(self, selector: str) -> tuple[Manifest, ...]:
+        """Return the pods whose labels match a selector.
+
+        Raises:
+            OperationalError: PKI_API.
+
+        """
+        status, answer = self._ask("GET", f"pods?labelSelector={quote(selector)}")
+        if status != HTTPStatus.OK:
+            raise _refused("listing pods", status, answer)
+        return tuple(answer["items"])
+
+    def delete(self, kind: str, name: str, *, grace_seconds: int | None = None) -> bool:
+        """Delete an object; return whether it was there.
+
+        Raises:
+            OperationalError: PKI_API.
+
+        """
+        options = {} if grace_seconds is None else {"gracePeriodSeconds": grace_seconds}
+        status, answer = self._ask("DELETE", f"{PLURAL[kind]}/{name}", json.dumps(options))
+        if status == HTTPStatus.NOT_FOUND:
+            return False
+        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            raise _refused(f"deleting {kind} {name}", status, answer)
+        return True
+
+    def evict(self, pod: str) -> bool:
+        """Ask for a pod to leave; return False when its budget does not allow that now.
+
+        Raises:
+            OperationalError: PKI_API.
+
+        """
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": self.namespace},
+        }
+        status, answer = self._ask("POST", f"pods/{pod}/eviction", json.dumps(eviction))
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return False
+        if status not in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NOT_FOUND):
+            raise _refused(f"evicting {pod}", status, answer)
+        return True
+
+    def labels_of_namespace(self) -> dict[str, str]:
+        """Return the labels of the namespace.
+
+        Raises:
+            OperationalError: PKI_API.
+
+        """
+        status, answer = self._ask("GET", "")
+        if status != HTTPStatus.OK:
+            raise _refused(f"reading namespace {self.namespace}", status, answer)
+        return dict(answer["metadata"].get("labels", {}))
+
     def _ask(self, method: str, place: str, body: str | None = None) -> tuple[int, Manifest]:
         account = self._account
         connection = http.client.HTTPSConnection(
@@ -106,7 +184,7 @@ class KubernetesObjects:
             "Content-Type": "application/json",
         }
         try:
-            path = f"/api/v1/namespaces/{self._namespace}/{place}"
+            path = f"/api/v1/namespaces/{self.namespace}/{place}".rstrip("/")
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             answer = json.loads(response.read(ANSWER_BYTES_MAX))

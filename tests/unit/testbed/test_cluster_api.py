@@ -1,11 +1,7 @@
 """Asking an API server, by a small one of our own over real HTTPS."""
 
 import datetime as dt
-import json
-import ssl
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,81 +10,19 @@ import pytest
 from seawall.errors import OperationalError
 from seawall.runtime.certificates import make_certificate
 from seawall.testbed.cluster import CONFIG_MAP, SECRET
-from seawall.testbed.cluster_api import KubernetesObjects, ServiceAccount
-
-TOKEN = "who-i-am"  # noqa: S105 - test data
-
-
-class ApiServer(BaseHTTPRequestHandler):
-    """Keeps what is created, for whoever has the token."""
-
-    held: dict[str, Any]
-    broken = False
-
-    def do_GET(self) -> None:
-        """Answer with an object."""
-        found = self.held.get(self.path)
-        self._answer(*((200, found) if found else (404, {"message": "not found"})))
-
-    def do_POST(self) -> None:
-        """Keep an object."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        place = f"{self.path}/{body['metadata']['name']}"
-        if place in self.held:
-            self._answer(409, {"message": f"{place} already exists"})
-            return
-        self.held[place] = body
-        self._answer(201, body)
-
-    def _answer(self, status: int, document: object) -> None:
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
-            status, document = 401, {"message": "Unauthorized"}
-        data = b"<html>" if self.broken else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class Pod:
-    """What a pod sees: its environment, and the directory of its service account."""
-
-    def __init__(self, home: Path, port: int, certificate: bytes) -> None:
-        self.home = home
-        self.environment = {
-            "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-            "KUBERNETES_SERVICE_PORT": str(port),
-        }
-        (home / "token").write_text(TOKEN + "\n")
-        (home / "ca.crt").write_bytes(certificate)
-
-    def objects(self) -> KubernetesObjects:
-        """Return the way to the API server, as the pod finds it."""
-        return KubernetesObjects(ServiceAccount.of_this_pod(self.environment, self.home), "lab")
+from seawall.testbed.cluster_api import POD
+from tests.unit.testbed.api_server import LAB, ApiServer, Pod, new_handler, serving
 
 
 @pytest.fixture
 def handler() -> type[ApiServer]:
-    return type("Handler", (ApiServer,), {"held": {}})
+    return new_handler()
 
 
 @pytest.fixture
 def pod(tmp_path: Path, handler: type[ApiServer]) -> Iterator[Pod]:
-    yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    key, certificate = make_certificate("api", ("127.0.0.1",), not_before=yesterday)
-    (tmp_path / "server.pem").write_bytes(key + certificate)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(tmp_path / "server.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield Pod(tmp_path, server.server_address[1], certificate)
-        server.shutdown()
-        thread.join()
+    with serving(tmp_path, handler) as one:
+        yield one
 
 
 def secret(name: str) -> dict[str, Any]:
@@ -143,3 +77,37 @@ def test_outside_of_a_cluster_it_says_so(tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink(missing_ok=True)
     with pytest.raises(OperationalError, match=r"PKI_API.*not in a pod"):
         pod.objects()
+
+
+def test_an_object_is_replaced_only_where_it_is(pod: Pod) -> None:
+    changed = {**secret("keys"), "data": {"b": "Yg=="}}
+    with pytest.raises(OperationalError, match=r"PKI_API.*replacing Secret keys: 404"):
+        pod.objects().replace(changed)
+    pod.objects().create(secret("keys"))
+    pod.objects().replace(changed)
+    assert pod.objects().read(SECRET, "keys") == changed
+
+
+def test_pods_are_found_by_label_deleted_and_evicted(pod: Pod, handler: type[ApiServer]) -> None:
+    for name, site in (("a", "true"), ("b", "true"), ("c", "false")):
+        metadata = {"name": name, "labels": {"seawall.dev/site": site}}
+        handler.held[f"{LAB}/pods/{name}"] = {"metadata": metadata}
+    objects = pod.objects()
+    names = [one["metadata"]["name"] for one in objects.pods("seawall.dev/site=true")]
+    assert names == ["a", "b"]
+    assert objects.delete(POD, "a", grace_seconds=0)
+    assert not objects.delete(POD, "a", grace_seconds=0)
+    handler.guarded = ("b",)
+    assert not objects.evict("b")
+    assert f"{LAB}/pods/b" in handler.held
+    handler.guarded = ()
+    assert objects.evict("b")
+    assert objects.evict("b"), "a pod that is gone needs no eviction"
+    assert list(handler.held) == [f"{LAB}/pods/c"]
+
+
+def test_labels_of_the_namespace_are_read(pod: Pod, handler: type[ApiServer]) -> None:
+    with pytest.raises(OperationalError, match=r"PKI_API.*reading namespace lab: 404"):
+        pod.objects().labels_of_namespace()
+    handler.held[LAB] = {"metadata": {"name": "lab", "labels": {"seawall.dev/chaos": "enabled"}}}
+    assert pod.objects().labels_of_namespace() == {"seawall.dev/chaos": "enabled"}

@@ -96,8 +96,11 @@ class Platform(Protocol):
 
     name: str
     """Name of the platform, as `--on` has it."""
-    place: str
-    """What a later `clean` must know to find the sites again; see `records.Began`."""
+
+    @property
+    def place(self) -> str:
+        """Return what a later `clean` must know to find the sites again; see `records.Began`."""
+        ...
 
     def resolve(self, fault: int, primaries: Sequence[int]) -> tuple[Injection, ...]:
         """Return what a fault of the experiment is here; `primaries` lead at the moment."""

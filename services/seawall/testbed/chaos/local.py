@@ -103,8 +103,8 @@ async def run_local(loaded: Loaded, run: LocalRun) -> Result:
     async with AsyncExitStack() as stack:
         sites = await stack.enter_async_context(_sites(experiment, run))
         observer = await stack.enter_async_context(Observer(sites.chain.genesis))
-        await _until_ready(observer, experiment.spec.topology.sites)
-        clock = _clock()
+        await until_ready(observer, experiment.spec.topology.sites)
+        clock = clock_from_now()
         clients = clients_of(sites, experiment, task_of(sites, experiment))
         load = await stack.enter_async_context(
             OpenLoad(clients, experiment.spec.workload, experiment.spec.seed, clock)
@@ -115,11 +115,11 @@ async def run_local(loaded: Loaded, run: LocalRun) -> Result:
             processes=sites.processes,
             samples=load.samples,
             clock=clock,
-            plane=_plane(sites, experiment),
+            plane=plane_of(sites, experiment),
             flooding=flooding,
         )
         platform = _platform(experiment, run, sites, eyes, load)
-        await _preflight(loaded, platform)
+        await preflight(loaded, platform)
         journal = FileJournal(run.home.journal)
         began = Began(
             at_us=clock(),
@@ -279,12 +279,13 @@ async def _sites(experiment: Experiment, run: LocalRun) -> AsyncIterator[LocalSi
         yield sites
 
 
-def _clock() -> Callable[[], int]:
+def clock_from_now() -> Callable[[], int]:
+    """Return a clock of microseconds that begins now."""
     start_ns = time.monotonic_ns()
     return lambda: (time.monotonic_ns() - start_ns) // 1_000
 
 
-async def _until_ready(observer: Observer, size: int) -> None:
+async def until_ready(observer: Observer, size: int) -> None:
     """Wait until every site answers, has a certified commit, and sees all others."""
 
     def ready(views: tuple[SiteView, ...]) -> bool:
@@ -326,12 +327,13 @@ def _platform(
     )
 
 
-def _plane(sites: LocalSites, experiment: Experiment) -> PlaneActuator:
+def plane_of(sites: LocalSites, experiment: Experiment) -> PlaneActuator:
+    """Return the actuator for fault planes of these sites."""
     name, seed = experiment.metadata.name, experiment.spec.seed
     return PlaneActuator(sites.fault_plane, seed=seed, experiment=name)
 
 
-async def _preflight(loaded: Loaded, platform: LocalPlatform) -> None:
+async def preflight(loaded: Loaded, platform: LocalPlatform) -> None:
     """Ask every site whether it can do what will be asked of it; nothing is injected yet.
 
     Raises:
