@@ -83,12 +83,7 @@ class ConsensusHost:
             disk=context.disk,
         )
         engine = factory(
-            identity=Identity(
-                index=context.site,
-                consensus_key=context.keys.consensus,
-                cosigner_key=context.keys.cosigner,
-                coin_secret=context.keys.coin,
-            ),
+            identity=_identity_of(context),
             committee=context.committee,
             parameters=parameters,
             recovered=self.journal.recovered,
@@ -362,3 +357,13 @@ class ConsensusHost:
 def _fail(failure: asyncio.Future[None], fault: BaseException) -> None:
     if not failure.done():
         failure.set_exception(fault)
+
+
+def _identity_of(context: Context) -> Identity:
+    keys = context.keys
+    return Identity(
+        index=context.site,
+        consensus_key=keys.consensus,
+        cosigner_key=keys.cosigner,
+        coin_secret=keys.coin,
+    )

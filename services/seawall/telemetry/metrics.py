@@ -129,6 +129,10 @@ class ConsensusMetrics:
         self.mempool_rejected = self._counter(
             "mempool_rejected", "Submissions to consensus that were refused.", "reason"
         )
+        self._standing()
+
+    def _standing(self) -> None:
+        """Create the families that say how things stand now."""
         self.round = self._gauge("consensus_round", "Threshold clock round.")
         self.committed_height = self._gauge("consensus_committed_height", "Last commit's index.")
         self.timeout = self._gauge("consensus_timeout_seconds", "Current leader timeout.")
