@@ -69,9 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     began = dt.datetime.now(dt.UTC)
     home = new_run(arguments.runs, loaded.experiment.metadata.name, arguments.on, began)
     _describe(home, loaded, arguments)
+    records: tuple[Record, ...] = ()
     if arguments.on == chaos_files.SIM:
         _tell(arguments, f"simulating, report in {home.path}")
-        result, records = run_simulated(loaded), ()
+        result = run_simulated(loaded)
     else:
         # Streams of killed sites end in ways of which the library warns; what matters is judged.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)

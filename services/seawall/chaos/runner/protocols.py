@@ -94,10 +94,15 @@ class Ledgers(Protocol):
 class Platform(Protocol):
     """Everything about where an experiment runs."""
 
-    name: str
-    """Name of the platform, as `--on` has it."""
-    place: str
-    """What a later `clean` must know to find the sites again; see `records.Began`."""
+    @property
+    def name(self) -> str:
+        """Return the name of the platform, as `--on` has it."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Return what a later `clean` must know to find the sites; see `records.Began`."""
+        ...
 
     def resolve(self, fault: int, primaries: Sequence[int]) -> tuple[Injection, ...]:
         """Return what a fault of the experiment is here; `primaries` lead at the moment."""
