@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from bench.faults.network import FaultNetwork
+from bench.faults.specs import SPECS
 from seawall.api.v1 import fault_plane_pb2
 from seawall.runtime.crash import EXIT_CODE, POINTS
 from seawall.testbed.judging import convicted
@@ -272,6 +273,68 @@ def cut_links(shape: str) -> Fault:
     return Fault(strike=strike, confirm=confirm, heal=heal, settings=CHAOS, everywhere=True)
 
 
+# --- the fault plane -----------------------------------------------------------------------------
+
+
+PLANE = "plane"
+"""Name of a fault at the site to which it is done."""
+
+
+def by_plane(spec: fault_plane_pb2.FaultSpec) -> Fault:
+    """Return the fault that a site's fault plane does to it."""
+    return Fault(strike=applying(spec), confirm=confirm_strikes, heal=revert, settings=CHAOS)
+
+
+def applying(spec: fault_plane_pb2.FaultSpec) -> Step:
+    """Return the step that has the site do this to itself."""
+
+    async def strike(scene: Scene) -> None:
+        fault = fault_plane_pb2.FaultSpec()
+        fault.CopyFrom(spec)
+        fault.id, fault.lease_seconds = PLANE, LEASE_SECONDS
+        async with scene.network.fault_plane(scene.victim) as plane:
+            await plane.Apply(fault_plane_pb2.ApplyRequest(fault=fault), wait_for_ready=True)
+
+    return strike
+
+
+async def confirm_strikes(scene: Scene) -> None:
+    """Demand that the fault has struck; a freeze has when it is over."""
+    async with scene.network.fault_plane(scene.victim) as plane, asyncio.timeout(CUT_SECONDS_MAX):
+        while True:
+            answer = await plane.List(fault_plane_pb2.ListRequest(), wait_for_ready=True)
+            if not answer.faults or sum(answer.strikes):
+                return
+            await scene.network.look()
+
+
+async def revert(scene: Scene) -> None:
+    """End the fault, unless it has ended by itself."""
+    async with scene.network.fault_plane(scene.victim) as plane:
+        answer = await plane.List(fault_plane_pb2.ListRequest(), wait_for_ready=True)
+        if answer.faults:
+            await plane.Revert(fault_plane_pb2.RevertRequest(id=PLANE))
+
+
+async def fill_disk(scene: Scene) -> None:
+    """Let the site find its disk full: it ends, and another process takes its place."""
+    starts = scene.network.supervisor.child(scene.name).starts
+    full = fault_plane_pb2.FaultSpec(disk=fault_plane_pb2.DiskFault(full=True))
+    await applying(full)(scene)
+    async with asyncio.timeout(CRASH_SECONDS_MAX):
+        await scene.network.supervisor.started(scene.name, more_than=starts)
+
+
+async def lie_and_kill(scene: Scene) -> None:
+    """Let the disk keep nothing for a time, then kill the process."""
+    scene.notes["disk_lost"] = scene.network.logged(scene.name, "disk_lost")
+    lying = fault_plane_pb2.FaultSpec(disk=fault_plane_pb2.DiskFault(lying=True))
+    await applying(lying)(scene)
+    await confirm_strikes(scene)
+    await asyncio.sleep(KILL_PAUSE_SECONDS)
+    await kill(scene)
+
+
 # --- lies --------------------------------------------------------------------------------------
 
 
@@ -334,6 +397,11 @@ FAULTS: Mapping[str, Fault] = {
     "old-copy": Fault(prepare=copy_disk, strike=restore_copy, heal=release, prove=prove_disk_lost),
     **{f"partition-{shape}": partition(shape) for shape in SHAPES},
     **{f"links-{shape}": cut_links(shape) for shape in SHAPES},
+    **{f"plane-{name}": by_plane(spec) for name, spec in SPECS.items()},
+    "plane-full-disk": Fault(strike=fill_disk, heal=nothing, settings=CHAOS),
+    "plane-lying-disk": Fault(
+        strike=lie_and_kill, heal=release, prove=prove_disk_lost, settings=CHAOS
+    ),
     **{f"byzantine-{behaviour}": byzantine(behaviour) for behaviour in SCRIPTS},
     **{f"crash-{point}": Fault(strike=crash(point), heal=release) for point in POINTS},
 }

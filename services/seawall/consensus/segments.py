@@ -106,9 +106,17 @@ class SegmentedLog:
         return self._size_bytes
 
     def close(self) -> None:
-        """Close the file that is written to; nothing is synced, but what a disk has lied about."""
+        """Close the file that is written to; nothing is synced, but what a disk has lied about.
+
+        Raises:
+            OperationalError: JOURNAL_FULL, JOURNAL_IO, after a lie alone.
+
+        """
         if self._lied and not self._failed and self._descriptor >= 0:
-            self._keep()
+            try:
+                self._keep()
+            except OSError as fault:
+                raise self._failure(fault) from fault
         self._close()
 
     def _close(self) -> None:

@@ -56,7 +56,8 @@ class Passage:
     @property
     def effects(self) -> tuple[Effect, ...]:
         """Return what is wrong for the time being."""
-        return self._faults.on(self._peer, self._direction)
+        faults = self._faults
+        return () if faults.quiet else faults.on(self._peer, self._direction)
 
     def fail(self, failure: SeawallError) -> None:
         """Make later calls fail, those of `take` once nothing is under way."""
@@ -158,7 +159,7 @@ class ShapedStream:
             SeawallError: as the stream.
 
         """
-        if not self._in and not self._reads.is_set():
+        if not self._reads.is_set() and not self._in:
             message = await self._stream.read()
             if not self._in.effects:
                 return message
@@ -172,7 +173,7 @@ class ShapedStream:
 
     async def write(self, message: PeerMessage) -> None:
         """Send a message; returns when there is room for it; raises as the stream."""
-        if self._out or self._carrying or self._out.effects:
+        if self._carrying or self._out or self._out.effects:
             await self._out.put(message)
         else:
             await self._stream.write(message)

@@ -184,9 +184,12 @@ class _StagedBatch:
         try:
             self._store.disk.before_write()
             self._store.disk.before_sync()
+        except OSError as error:
+            self._transaction.abort()
+            self._store.fail(error)
+        try:
             self._transaction.commit()
         except (lmdb.Error, OSError) as error:
-            self._transaction.abort()
             self._store.fail(error)
 
 

@@ -7,21 +7,18 @@ An RPC that is not in the table is refused. Calls inside the process do not pass
 """
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import grpc
 import grpc.aio
 
 from seawall.errors import PeerError
-from seawall.runtime.exchange import Handler, Wrap
+from seawall.runtime.exchange import Behaviour, Handler, Wrap, behaviour_of, with_behaviour
 from seawall.runtime.status import AnyContext, abort
 from seawall.runtime.tls import RUNNER, Callers
-
-Behaviour: TypeAlias = Callable[..., Any]
-"""A servicer's method, of any of gRPC's four kinds."""
 
 
 class Who(Enum):
@@ -127,19 +124,7 @@ class Guard(grpc.aio.Server):
     def _guarded(self, who: Who | None, handler: Handler) -> Handler:
         if who is Who.ANYONE:
             return handler
-        behaviour = (
-            handler.unary_unary
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.stream_stream
-        )
-        assert behaviour is not None
-        make = _FACTORIES[handler.request_streaming, handler.response_streaming]
-        return make(
-            self._behind(who, behaviour),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        return with_behaviour(handler, self._behind(who, behaviour_of(handler)))
 
     def _behind(self, who: Who | None, behaviour: Behaviour) -> Behaviour:
         """Return a behaviour of the same kind that looks at the caller first."""
@@ -186,13 +171,3 @@ class Guard(grpc.aio.Server):
     ) -> bool:
         """Refuse: the real server is ended by its owner."""
         raise NotImplementedError(timeout)
-
-
-_FACTORIES: Final[Mapping[tuple[bool, bool], Callable[..., Handler]]] = MappingProxyType(
-    {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-)

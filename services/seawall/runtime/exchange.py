@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing, suppress
+from types import MappingProxyType
 from typing import Any, Final, Never, Protocol, TypeAlias, cast
 
 import grpc
@@ -11,6 +12,9 @@ import grpc.aio
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 """What the generated code registers for one method."""
+
+Behaviour: TypeAlias = Callable[..., Any]
+"""A servicer's method, of any of gRPC's four kinds."""
 
 Wrap: TypeAlias = Callable[[str, Mapping[str, Handler]], Mapping[str, Handler]]
 """Returns what is to be registered for the handlers of a service, by name."""
@@ -20,6 +24,35 @@ PIPE_MESSAGES_MAX: Final = 16
 
 OWN_PROCESS: Final = "local"
 """`transport_security_type` of calls inside the process."""
+
+
+def behaviour_of(handler: Handler) -> Behaviour:
+    """Return the servicer's method that a handler calls."""
+    behaviour: Behaviour | None = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    assert behaviour is not None, "a handler is of one kind"
+    return behaviour
+
+
+def with_behaviour(handler: Handler, behaviour: Behaviour) -> Handler:
+    """Return a handler of the same kind that calls this instead."""
+    make = _FACTORIES[handler.request_streaming, handler.response_streaming]
+    return make(
+        behaviour,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+_FACTORIES: Final[Mapping[tuple[bool, bool], Callable[..., Handler]]] = MappingProxyType(
+    {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+)
 
 
 class Handlers(Protocol):
@@ -177,13 +210,7 @@ class Exchange:
             self.finish(*context.outcome)
 
     async def _handle(self, handler: Handler, context: "LocalContext") -> None:
-        behaviour = cast(
-            "Callable[[object, LocalContext], Any]",
-            handler.unary_unary
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.stream_stream,
-        )
+        behaviour = behaviour_of(handler)
         if not handler.request_streaming:
             await self._answer(
                 behaviour(self.request, context), streaming=handler.response_streaming

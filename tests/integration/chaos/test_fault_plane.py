@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from bench import scraping
 from seawall.api.v1 import (
     fault_plane_pb2,
     fault_plane_pb2_grpc,
@@ -59,7 +60,7 @@ def role(name: str) -> Role:
 @asynccontextmanager
 async def serving(
     sites: TestSites, runner: Path | None = None, served: tuple[str, ...] = (LEDGER,)
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Ports]:
     stop = asyncio.Event()
     started: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
     roles = {
@@ -71,8 +72,7 @@ async def serving(
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         log = open_log("error")
         group.create_task(serve(config, roles, log=log, stop=stop, on_started=started.set_result))
-        await started
-        yield
+        yield await started
         stop.set()
 
 
@@ -163,7 +163,7 @@ async def test_only_the_runner_and_the_own_site_may_call(
                 await all_denied(Stub(channel))
 
 
-async def all_denied(stub: Stub) -> None:
+async def all_denied(stub: Any) -> None:  # noqa: ANN401 - the stub has no public type
     """Check that no method of the plane answers."""
     watch = stub.Watch(fault_plane_pb2.FaultPlaneServiceWatchRequest())
     for call in (
@@ -290,3 +290,48 @@ async def test_calls_of_clients_are_refused_and_the_planes_own_are_not(sites: Te
         assert list((await Stub(channel).List(pb.ListRequest())).strikes) == [1]
         await Stub(channel).Revert(pb.RevertRequest(id="call"))
         assert await refused(has(request)) == answered
+
+
+async def test_running_streams_are_ended_over_a_socket_too(sites: TestSites) -> None:
+    pb = fault_plane_pb2
+    own = pb.CallFault(
+        callers=[pb.CALL_FAULT_CALLER_OWN_SITE], methods=["LedgerService"], refuse=True
+    )
+    async with serving(sites), own_channel(sites) as channel:
+        append = ledger_pb2_grpc.LedgerServiceStub(channel).Append
+        stream = append()
+        assert isinstance(await stream.read(), ledger_pb2.AppendResponse)
+        await Stub(channel).Apply(pb.ApplyRequest(fault=spec("call", own)))
+        gone = (grpc.StatusCode.UNAVAILABLE, "FAULT_REFUSED")
+        assert await refused(stream.read()) == gone
+        assert await refused(append().read()) == gone
+        await Stub(channel).Revert(pb.RevertRequest(id="call"))
+        assert isinstance(await append().read(), ledger_pb2.AppendResponse)
+
+
+async def test_metrics_say_what_was_asked_for_and_what_became_of_it(sites: TestSites) -> None:
+    pb = fault_plane_pb2
+    call = spec("call", pb.CallFault(delay_us=1, methods=["LedgerService"]))
+    async with serving(sites) as ports, own_channel(sites) as channel:
+
+        async def metric(name: str, **labels: str) -> float:
+            sample = await asyncio.to_thread(scraping.scrape, ports.metrics)
+            return scraping.total([sample], f"seawall_chaos_{name}", **labels)
+
+        stub: Any = Stub(channel)
+        await stub.Apply(pb.ApplyRequest(fault=call))
+        await stub.Apply(fault("short", lease=1))
+        await refused(stub.Apply(fault("bad", point="nowhere")))
+        place = {"fault": "call", "experiment": "all-kinds"}
+        assert await metric("fault_active", **place) == 1
+        assert await metric("injections_total", outcome="applied") == 2
+        assert await metric("injections_total", fault="crash", outcome="refused") == 1
+        watch = stub.Watch(pb.FaultPlaneServiceWatchRequest())
+        await watch.wait_for_connection()
+        if "short" in [one.id for one in (await stub.List(pb.ListRequest())).faults]:
+            assert (await watch.read()).fault.id == "short"
+        assert 0 < await metric("lease_remaining_seconds", **place) <= 10
+        await stub.Revert(pb.RevertRequest(id="call"))
+        assert await metric("fault_active") == 0
+        assert await metric("rollbacks_total", cause="lease") == 1
+        assert await metric("rollbacks_total", cause="reverted") == 1

@@ -7,6 +7,7 @@ the one that had it has the same order.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,6 @@ VICTIM = 3
 MORE = 8
 """Commits that everybody makes under each fault, and after it."""
 
-Stub = fault_plane_pb2_grpc.FaultPlaneServiceStub
 LINKS = pb.FaultLinks(peers=[0, 1, 2], direction=pb.PARTITION_DIRECTION_BOTH)
 DISK = pb.DiskFault(sync_add_us=2_000, sync_sigma=0.5)
 
@@ -48,11 +48,11 @@ def sites(tmp_path: Path) -> TestSites:
 
 
 @asynccontextmanager
-async def plane(sites: TestSites) -> AsyncIterator[Stub]:
+async def plane(sites: TestSites) -> AsyncIterator[Any]:
     """Have a stub of the victim's fault plane."""
     async with peer_channel(sites.genesis.sites[VICTIM], *pair(sites, VICTIM)) as channel:
         await channel.channel_ready()
-        yield Stub(channel)
+        yield fault_plane_pb2_grpc.FaultPlaneServiceStub(channel)
 
 
 async def more(group: Cluster, sites: tuple[int, ...] = (0, 1, 2, 3)) -> None:

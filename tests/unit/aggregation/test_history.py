@@ -4,6 +4,7 @@ import pytest
 
 from seawall.aggregation.history import CURSOR, Cursor, Finished, History, read_cursor, write_cursor
 from seawall.errors import OperationalError
+from seawall.runtime.faults.disks import IllDisk, Illness
 
 
 def row(version: int, **members: object) -> Finished:
@@ -103,3 +104,19 @@ def test_a_damaged_cursor_is_said(tmp_path: Path) -> None:
         read_cursor(tmp_path)
     with pytest.raises(OperationalError, match="AGG_HISTORY"):
         write_cursor(tmp_path / "absent", Cursor())
+
+
+def test_a_full_disk_takes_neither_versions_nor_the_cursor(tmp_path: Path) -> None:
+    disk, full = IllDisk(), Illness(full=True)
+    history = History(tmp_path / "digits.versions", disk)
+    history.append(row(1))
+    write_cursor(tmp_path, Cursor(next=1), disk)
+    disk.add(full)
+    with pytest.raises(OperationalError, match="AGG_HISTORY"):
+        history.append(row(2))
+    with pytest.raises(OperationalError, match="AGG_HISTORY"):
+        write_cursor(tmp_path, Cursor(next=2), disk)
+    disk.remove(full)
+    history.append(row(2))
+    assert (len(history), read_cursor(tmp_path).next) == (2, 1)
+    history.close()

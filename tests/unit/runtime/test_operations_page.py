@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from seawall.chaos.plane import LEASE_SECONDS_MAX
+from seawall.chaos.checks import LEASE_SECONDS_MAX
 from seawall.consensus.config import ConsensusSettings
 from seawall.consensus.messages import FRAGMENT_BYTES_MAX, FRAGMENTS_BYTES_MAX
 from seawall.consensus.pending import BLOCKS_AHEAD_MAX

@@ -13,11 +13,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, TypeAlias
 
-import grpc
-import grpc.aio
-
 from seawall.errors import OperationalError
-from seawall.runtime.exchange import Handler
+from seawall.runtime.exchange import Handler, behaviour_of, with_behaviour
 from seawall.runtime.faults.tally import Tally
 from seawall.runtime.status import AnyContext, abort
 
@@ -121,13 +118,7 @@ class CallFaults:
         return found
 
     def _wrap(self, method: str, handler: Handler, site_of: SiteOf) -> Handler:
-        behaviour: Any = (
-            handler.unary_unary
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.stream_stream
-        )
-        assert behaviour is not None
+        behaviour = behaviour_of(handler)
         streams = handler.request_streaming
 
         def begin(context: AnyContext) -> _Running:
@@ -161,12 +152,7 @@ class CallFaults:
                 del self._running[call]
 
         chosen = stream if inspect.isasyncgenfunction(behaviour) else single
-        make = _FACTORIES[handler.request_streaming, handler.response_streaming]
-        return make(
-            chosen,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        return with_behaviour(handler, chosen)
 
     async def _arrive(self, call: _Running, context: AnyContext) -> None:
         """Let a new call in: late, or not at all."""
@@ -201,11 +187,3 @@ async def _end(call: _Running, context: AnyContext) -> None:
 
 def _refusal() -> OperationalError:
     return OperationalError("FAULT_REFUSED", "an experiment keeps this service from answering")
-
-
-_FACTORIES: Final[Mapping[tuple[bool, bool], Callable[..., Handler]]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}

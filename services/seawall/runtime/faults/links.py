@@ -198,6 +198,8 @@ class LinkFaults:
 
     def __init__(self) -> None:
         """Start with nothing wrong."""
+        self.quiet = True
+        """Whether nothing is wrong with any link: what is looked at for each message."""
         self._effects: dict[tuple[int, Direction], tuple[Effect, ...]] = {}
         self._open: dict[int, list[Callable[[], None]]] = {}
         self.changed = asyncio.Event()
@@ -238,5 +240,6 @@ class LinkFaults:
         return len(found)
 
     def _change(self) -> None:
+        self.quiet = not self._effects
         self.changed.set()
         self.changed = asyncio.Event()

@@ -102,3 +102,26 @@ def test_scripts_of_the_settings_go_on_beside_lies_of_the_moment() -> None:
     wire.passed.clear()
     cluster.run(SECOND_US)
     assert told() == [1]
+
+
+def test_lies_come_and_go_beside_each_other() -> None:
+    cluster, wire = SwitchedCluster(), Wire()
+    cluster.filter = wire.look
+    late, stale = Lie(behaviour="delay", rounds=2), Lie(behaviour="stale_parents", rounds=3)
+    cluster.lies.add(late)
+    cluster.run(SECOND_US)
+    assert late.tally.count > 0
+    assert stale.tally.count == 0
+    cluster.lies.add(stale)
+    cluster.run(SECOND_US)
+    told = stale.tally.count
+    assert told > 0
+    cluster.lies.remove(stale)
+    cluster.run(SECOND_US)
+    assert stale.tally.count == told
+    cluster.lies.remove(late)
+    silent = late.tally.count
+    cluster.run(SECOND_US)
+    assert late.tally.count == silent
+    heights = [site.replica.status().commit_index for site in cluster.sites]
+    assert min(heights) > 0

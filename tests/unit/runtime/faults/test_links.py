@@ -21,6 +21,10 @@ SECOND = 1_000_000
 OUT = Direction.OUTBOUND
 
 
+def is_quiet(links: LinkFaults) -> bool:
+    return links.quiet
+
+
 def seeded(seed: int = 1) -> tuple[Tally, Random]:
     return Tally(), Random(seed)
 
@@ -86,7 +90,9 @@ def test_effects_come_and_go_and_say_so() -> None:
     links = LinkFaults()
     first, second = Cut(*seeded()), Cut(*seeded())
     changed = links.changed
+    assert is_quiet(links)
     links.add({(1, OUT): first})
+    assert not is_quiet(links)
     assert changed.is_set()
     assert not links.changed.is_set()
     links.add({(1, OUT): second})
@@ -94,8 +100,10 @@ def test_effects_come_and_go_and_say_so() -> None:
     assert links.on(1, Direction.INBOUND) == links.on(2, OUT) == ()
     links.remove({(1, OUT): first})
     assert links.on(1, OUT) == (second,)
+    assert not is_quiet(links)
     links.remove({(1, OUT): second})
     assert links.on(1, OUT) == ()
+    assert is_quiet(links)
 
 
 def test_connections_are_closed_while_they_are_open() -> None:
