@@ -29,6 +29,7 @@ class _Memory:
     refuses: bool = False
     full: bool = False
     unreadable: bool = False
+    blind: BaseException | None = None
     finished: int = 0
 
     @property
@@ -101,6 +102,8 @@ class _Probe:
         raise DOWN
 
     async def look(self) -> Confirmation:
+        if self.platform.blind is not None:
+            raise self.platform.blind
         return Confirmation(is_seen=bool(self.platform.in_force), evidence="looked")
 
 
@@ -183,6 +186,20 @@ async def test_ledgers_that_cannot_be_read_leave_the_run_without_a_verdict() -> 
     done = await run(_Memory(unreadable=True))
     assert done.cause is Cause.LEDGERS
     assert done.breaches == []
+
+
+async def test_a_fault_of_ours_leaves_nothing_behind() -> None:
+    platform = _Memory(blind=RuntimeError("a bug"))
+    with pytest.raises(BaseExceptionGroup):
+        await run(platform)
+    assert platform.in_force == []
+    assert outstanding(platform.records) == ()
+
+
+async def test_what_the_system_refuses_is_a_step_that_failed() -> None:
+    done = await run(_Memory(blind=PermissionError(13, "Permission denied")))
+    assert done.cause is Cause.FINISHED
+    assert "CHAOS_STEP" in done.faults[0].confirmation.evidence
 
 
 async def test_a_stop_rolls_back() -> None:
