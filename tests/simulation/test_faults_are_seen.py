@@ -31,6 +31,8 @@ FAULTS = {
     "reject all": "{byzantine: {behaviour: reject_all, targets: [1]}}",
     "stale parents": "{byzantine: {behaviour: stale_parents, targets: [1], rounds: 9}}",
     "two chains": "{byzantine: {behaviour: two_chains, targets: [1], peers: [0]}}",
+    "bad links of leaders": "{for: 1s, delay: {from: primaries, add: 60ms}}",
+    "flood": "{flood: {rate: 300/s, targets: [1]}}",
     "twins": "{byzantine: {behaviour: twins, targets: [1], peers: [0, 2]}}",
 }
 

@@ -16,7 +16,7 @@ from seawall.client import Chain
 from seawall.errors import LocalError
 from seawall.testbed.chaos.flood import FloodActuator, nobody
 from seawall.testbed.chaos.platform import LOCAL, actuators_of
-from seawall.testbed.chaos.run_directory import RunDirectory, runs_in
+from seawall.testbed.chaos.run_directory import RunDirectory
 from seawall.testbed.chaos.sites import LocalSites
 from seawall.testbed.directory import NetworkDirectory
 
@@ -33,10 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Revert what is outstanding; say what could not be."""
-    if arguments.name:
-        chosen = (chaos_files.find_run(arguments.runs, arguments.name),)
-    else:
-        chosen = runs_in(arguments.runs)
+    chosen = chaos_files.find_runs(arguments.runs, arguments.name)
     reverted: list[str] = []
     left: dict[str, str] = {}
     for home in chosen:

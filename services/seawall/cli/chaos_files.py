@@ -104,3 +104,13 @@ def find_run(runs: Path, name: str) -> RunDirectory:
             return RunDirectory(path)
     known = ", ".join(one.name for one in runs_in(runs)[-3:]) or "none yet"
     raise LocalError("CHAOS_RUN", f"there is no such run; the last ones are {known}", field="RUN")
+
+
+def find_runs(runs: Path, name: str | None) -> tuple[RunDirectory, ...]:
+    """Return the run of this name, or all of them where none is given.
+
+    Raises:
+        LocalError: CHAOS_RUN.
+
+    """
+    return runs_in(runs) if name is None else (find_run(runs, name),)

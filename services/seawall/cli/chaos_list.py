@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from seawall.cli import chaos_files, console
 from seawall.cli.console import Exit
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _of(path: Path) -> dict[str, object]:
+def _of(path: Path) -> dict[str, Any]:
     """Return what is known of one file; a wrong one is listed with its error."""
     try:
         loaded = chaos_files.read_experiment(path)

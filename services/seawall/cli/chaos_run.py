@@ -19,7 +19,7 @@ from seawall.chaos.runner.records import Applied, Confirmed, Entered, Failed, Re
 from seawall.chaos.runner.steps import Command, Note
 from seawall.cli import chaos_files, chaos_launch, console
 from seawall.cli.console import Exit
-from seawall.errors import LocalError
+from seawall.errors import LocalError, OperationalError, PeerError
 from seawall.testbed.chaos.local import LocalRun, run_local
 from seawall.testbed.chaos.plan import lines_of, plan_document
 from seawall.testbed.chaos.reports import write_reports
@@ -72,13 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
     began = dt.datetime.now(dt.UTC)
     home = new_run(arguments.runs, loaded.experiment.metadata.name, arguments.on, began)
     _describe(home, loaded, arguments)
+    records: tuple[Record, ...] = ()
     if arguments.on == chaos_files.SIM:
         _tell(arguments, f"simulating, report in {home.path}")
-        result, records = run_simulated(loaded), ()
+        result = run_simulated(loaded)
     else:
         # Streams of killed sites end in ways of which the library warns; what matters is judged.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        result, records = asyncio.run(_on_sites(loaded, home, arguments))
+        try:
+            result, records = asyncio.run(_on_sites(loaded, home, arguments))
+        except* PeerError as faults:
+            # Exit code 3 is a verdict here; a run that sites refuse says nothing.
+            hint = f"sites refuse it: {faults.exceptions[0]}"
+            raise OperationalError("CHAOS_REFUSED", hint) from faults
     write_reports(result, home, records, began)
     lines = [*summary(result), f"report:  {home.path / 'report.html'}"]
     console.emit(arguments, {**document_of(result), "run": str(home.path)}, lines)

@@ -8,7 +8,7 @@ import msgspec
 from seawall.cli import chaos_files, console
 from seawall.cli.console import Exit
 from seawall.errors import LocalError
-from seawall.testbed.chaos.run_directory import RunDirectory, runs_in
+from seawall.testbed.chaos.run_directory import RunDirectory
 from seawall.testbed.processes import ProcessRecord, is_running, send
 
 
@@ -20,10 +20,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send SIGTERM to the runners, and to nobody else."""
-    if arguments.name:
-        chosen = (chaos_files.find_run(arguments.runs, arguments.name),)
-    else:
-        chosen = runs_in(arguments.runs)
+    chosen = chaos_files.find_runs(arguments.runs, arguments.name)
     told = [
         home.name
         for home in chosen

@@ -76,9 +76,18 @@ class Driver:
         """Run to the end, or roll back when `stop` is set; returns when the core is done.
 
         Raises:
-            SeawallError: the load could not be started.
+            BaseExceptionGroup: with a SeawallError when the load could not be started, with
+                anything else for a fault of ours; what was injected is reverted all the same.
 
         """
+        try:
+            await self._run(stop)
+        except BaseExceptionGroup:
+            with suppress(SeawallError):
+                await clean(self._platform.journal, self._platform.actuator, self._clock)
+            raise
+
+    async def _run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(self._start(), name="chaos-start"),
@@ -239,7 +248,7 @@ async def _bounded(work: Awaitable[_T], seconds: float = STEP_SECONDS_MAX) -> _T
     """Await something for a bounded time.
 
     Raises:
-        OperationalError: CHAOS_TIME.
+        OperationalError: CHAOS_TIME; CHAOS_STEP for what the system refuses.
 
     """
     try:
@@ -247,6 +256,8 @@ async def _bounded(work: Awaitable[_T], seconds: float = STEP_SECONDS_MAX) -> _T
             return await work
     except TimeoutError as fault:
         raise OperationalError("CHAOS_TIME", f"it took longer than {seconds:g} s") from fault
+    except OSError as fault:
+        raise OperationalError("CHAOS_STEP", f"{fault.strerror or fault}") from fault
 
 
 def _failed(injection: Injection, fault: SeawallError) -> ApplyFailed:

@@ -94,12 +94,14 @@ class Ledgers(Protocol):
 class Platform(Protocol):
     """Everything about where an experiment runs."""
 
-    name: str
-    """Name of the platform, as `--on` has it."""
+    @property
+    def name(self) -> str:
+        """Return the name of the platform, as `--on` has it."""
+        ...
 
     @property
     def place(self) -> str:
-        """Return what a later `clean` must know to find the sites again; see `records.Began`."""
+        """Return what a later `clean` must know to find the sites; see `records.Began`."""
         ...
 
     def resolve(self, fault: int, primaries: Sequence[int]) -> tuple[Injection, ...]:

@@ -1,12 +1,12 @@
 """From what a run on real sites has seen to its figures, its findings and its verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seawall.chaos.experiment.reading import Loaded
 from seawall.chaos.runner.core import Core
 from seawall.chaos.runner.planning import hit_directions, hit_sites, liars
 from seawall.chaos.runner.steps import Cause, Phase
-from seawall.testbed.chaos.ledgers import SiteLedgers
+from seawall.testbed.chaos.ledgers import Look, SiteLedgers
 from seawall.testbed.chaos.load import OpenLoad
 from seawall.testbed.experiment.figures import figures_of
 from seawall.testbed.experiment.happened import Happened
@@ -28,8 +28,8 @@ def conclude(
     start_us = core.marks_us.get(Phase.BASELINE, core.marks_us[Phase.DONE])
     ends_us = _ends(core, start_us)
     samples = shifted(load.samples, start_us)
-    samples.heights = heights_of(ledgers, start_us)
-    samples.resumed_us = resumed(ledgers, load, ends_us[1], start_us)
+    samples.heights = heights_of(ledgers.looks, start_us)
+    samples.resumed_us = resumed(ledgers.looks, load.entries, ends_us[1], start_us)
     injected = _happened(loaded, core, primaries_of, start_us)
     hit = sorted({site for fault in injected for site in fault.hit})
     lost = [
@@ -91,11 +91,11 @@ def shifted(samples: Samples, start_us: int) -> Samples:
     )
 
 
-def heights_of(ledgers: SiteLedgers, start_us: int) -> list[tuple[int, int, int]]:
+def heights_of(looks: Sequence[Look], start_us: int) -> list[tuple[int, int, int]]:
     """Return (time, site, commits) whenever a site was seen to have another number of them."""
     last: dict[int, int] = {}
     found = []
-    for at_us, views in ledgers.looks:
+    for at_us, views in looks:
         for view in views:
             if view.up and last.get(view.site) != view.height:
                 last[view.site] = view.height
@@ -103,19 +103,20 @@ def heights_of(ledgers: SiteLedgers, start_us: int) -> list[tuple[int, int, int]
     return found
 
 
-def resumed(ledgers: SiteLedgers, load: OpenLoad, heal_us: int, start_us: int) -> dict[int, int]:
+def resumed(
+    looks: Sequence[Look], entries: Mapping[int, int], heal_us: int, start_us: int
+) -> dict[int, int]:
     """Return by site when it was first seen to have an update from after the faults.
 
+    `entries` are places in the log by when the update was handed in.
     It is looked twice a second, so that this is up to half a second late.
     """
-    after = [
-        entry for submitted_us, entry in load.entries.items() if submitted_us - start_us >= heal_us
-    ]
+    after = [entry for submitted_us, entry in entries.items() if submitted_us - start_us >= heal_us]
     if not after:
         return {}
     wanted = min(after) + 1
     found: dict[int, int] = {}
-    for at_us, views in ledgers.looks:
+    for at_us, views in looks:
         for view in views:
             # A site that was cut off may have what others made meanwhile, not what came later.
             if at_us - start_us >= heal_us and view.up and view.tree_size >= wanted:

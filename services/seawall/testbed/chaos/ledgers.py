@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from seawall.chaos.runner.injection import Breach
 from seawall.client import Chain
@@ -22,19 +22,23 @@ RECEIPTS_MAX: Final = 300
 from the entries."""
 
 
+Look: TypeAlias = tuple[int, tuple[SiteView, ...]]
+"""When all sites were looked at, and what each said."""
+
+
 @dataclass(slots=True)
 class Expected:
     """What a run must leave in the ledgers.
 
     Attributes:
         acknowledged: ids of acknowledged updates, in hex, as they come.
-        excused: sites that lie or lose their disks by order: nothing is asked of them.
+        excused: sites that lie by order, or stay down: nothing is asked of them.
         convicted: names of sites of which there must be evidence.
 
     """
 
     acknowledged: Mapping[str, int]
-    excused: Sequence[int] = ()
+    excused: list[int] = field(default_factory=list)
     convicted: Sequence[str] = ()
 
 
@@ -53,7 +57,7 @@ class SiteLedgers:
     home: Path
     expected: Expected
     clock: Callable[[], int]
-    looks: list[tuple[int, tuple[SiteView, ...]]] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     behind: tuple[str, ...] = ()
     _heads: dict[tuple[int, str], None] = field(default_factory=dict)
     _said: dict[Breach, None] = field(default_factory=dict)

@@ -18,7 +18,6 @@ from seawall.chaos.runner.journal import FileJournal
 from seawall.chaos.runner.planning import (
     PLANE,
     PLANE_KINDS,
-    injections_of,
     liars,
     obstacles,
     terrain_of,
@@ -153,16 +152,12 @@ def schedule_of(experiment: Experiment, lease_seconds: int) -> Schedule:
 def expected_of(experiment: Experiment, names: tuple[str, ...], load: OpenLoad) -> Expected:
     """Return what the ledgers must show in the end."""
     convicted: dict[str, None] = {}
-    lost: dict[int, None] = {}
     for number, fault in enumerate(experiment.spec.faults):
         detail = fault.detail
         if isinstance(detail, Byzantine) and detail.behaviour in TWINS:
             targets = targets_of(experiment, number)["targets"]
             convicted.update(dict.fromkeys(names[site] for site in targets))
-        for one in injections_of(experiment, number, "", ()):
-            if one.stays:
-                lost[one.site] = None
-    excused = tuple(dict.fromkeys([*liars(experiment), *lost]))
+    excused = list(liars(experiment))
     return Expected(acknowledged=load.acknowledged, excused=excused, convicted=tuple(convicted))
 
 

@@ -68,7 +68,9 @@ class LocalPlatform:
     def resolve(self, fault: int, primaries: Sequence[int]) -> tuple[Injection, ...]:
         """Return what a fault is, site by site."""
         self.primaries_of[fault] = tuple(primaries)
-        return injections_of(self.experiment, fault, self.run, primaries)
+        found = injections_of(self.experiment, fault, self.run, primaries)
+        self.ledgers.expected.excused += [one.site for one in found if one.stays]
+        return found
 
     async def primaries(self) -> tuple[int, ...]:
         """Return the leaders of the highest round that any site has reached."""

@@ -90,7 +90,8 @@ def junit(result: Result, began: dt.datetime) -> bytes:
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def toolkit_journal(
@@ -125,6 +126,7 @@ def toolkit_journal(
 
 
 def _activity(record: Applied | Confirmed | Reverted | Entered) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     match record:
         case Applied(id=name):
             found = {"type": "action", "name": f"apply {name}", "status": "succeeded"}

@@ -85,7 +85,7 @@ def _faults(injected: Sequence[Happened]) -> Iterator[str]:
         (
             f"{fault.number}",
             fault.kind,
-            f"{fault.begin_us / 1_000_000:g} s to {fault.end_us / 1_000_000:g} s",
+            f"{fault.begin_us / 1_000_000:.2f} s to {fault.end_us / 1_000_000:.2f} s",
             ", ".join(f"site-{site}" for site in fault.hit) or "links",
             f"{len(fault.directions) or '-'}",
         )

@@ -15,6 +15,7 @@ BUCKETS: Final = 60
 """At most so many steps of a rate over time."""
 DOTS_MAX: Final = 2_500
 STEPS: Final = 200
+TEN_SECONDS_MS: Final = 10_000
 
 
 def throughput(result: Result) -> str:
@@ -50,7 +51,9 @@ def latency(result: Result) -> str:
     values = sorted(value for _, value in [*final, *committed]) or [10.0, 100.0]
     low = 10.0 ** math.floor(math.log10(max(values[0], 0.1)))
     high = max(10.0 ** math.ceil(math.log10(values[-1])), 10 * low)
-    axis = Axis(low=low, high=high, title="ms since handed in", logarithmic=True)
+    axis = Axis(
+        low=low, high=high, title="ms since handed in", text=_milliseconds, logarithmic=True
+    )
     plot = Plot("latency of updates", _seconds(result), axis)
     _add_bands(plot, result.injected)
     plot.dots(committed, "committed", COLOURS[0])
@@ -101,6 +104,11 @@ def distributions(result: Result) -> str:
         reached = [(high, points[-1][1])] if points else []
         plot.line([*_thinned(points), *reached], name, colour)
     return plot.render()
+
+
+def _milliseconds(value: float) -> str:
+    """Return a tick that has room: from ten seconds on with its own unit."""
+    return f"{value / 1000:g} s" if value >= TEN_SECONDS_MS else f"{value:g}"
 
 
 def _rates(times: Sequence[int | None], width_us: int, end_us: int) -> Points:
