@@ -36,6 +36,10 @@ ACCEPTED: Final = 202
 OK: Final = 200
 NO_CONTENT: Final = 204
 
+COMMITTED: Final[dict[int | str, dict[str, Any]]] = {
+    OK: {"model": models.UpdateEvent, "description": "Committed already."}
+}
+
 router: Final = APIRouter(prefix="/v1", tags=["ingestion"])
 
 
@@ -79,7 +83,10 @@ def _told(update: models.UpdateEvent) -> Response:
     status_code=ACCEPTED,
     response_model=models.UpdateEvent,
     openapi_extra=_json_body(models.WholeUpdate),
-    responses=_problems(400, 403, 404, 408, 409, 411, 413, 415, 422, 429, 503, 504),
+    responses={
+        **COMMITTED,
+        **_problems(400, 403, 404, 408, 409, 411, 413, 415, 422, 429, 503, 504),
+    },
 )
 async def submit(request: Request) -> Response:
     """Answer 202 once the update is durable at this site: keep the bytes until it is committed.
@@ -153,7 +160,7 @@ async def upload_chunk(request: Request, upload_id: str, index: int) -> Response
     summary="End an upload.",
     status_code=ACCEPTED,
     response_model=models.UpdateEvent,
-    responses=_problems(400, 403, 404, 409, 429, 503, 504),
+    responses={**COMMITTED, **_problems(400, 403, 404, 409, 429, 503, 504)},
 )
 async def finish_upload(request: Request, upload_id: str) -> Response:
     """Answer as `submit` does, once the whole payload is checked; may be repeated."""
