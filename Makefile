@@ -113,6 +113,10 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/python tools/chart_values.py
 	@$(BIN)/python -m tests.cases.bad_input_page
 
+.PHONY: overlays
+overlays: setup ## Write k8s/overlays and the Jobs of k8s/chaos from the chart; needs helm.
+	@$(BIN)/python tools/chart_overlays.py
+
 .PHONY: lock
 lock: $(BIN)/python ## Resolve both lock files anew (LOCK_FLAGS="--upgrade").
 	@$(BIN)/python tools/lock.py $(LOCK_FLAGS)
