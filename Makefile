@@ -128,6 +128,10 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/python -m tests.cases.bad_input_page
 	@$(BIN)/seawall dashboards --out $(MONITORING)
 
+.PHONY: overlays
+overlays: setup ## Write k8s/overlays and the Jobs of k8s/chaos from the chart; needs helm.
+	@$(BIN)/python tools/chart_overlays.py
+
 .PHONY: lock
 lock: $(BIN)/python ## Resolve the lock files anew (LOCK_FLAGS="--upgrade").
 	@$(BIN)/python tools/lock.py $(LOCK_FLAGS)
