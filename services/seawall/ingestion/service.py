@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import grpc.aio
 
-from seawall.errors import OperationalError, SeawallError
+from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.ingestion.certifier import Certifier
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.following import follow
@@ -15,6 +15,7 @@ from seawall.ingestion.pipeline import Pipeline
 from seawall.ingestion.progress import Progress
 from seawall.ingestion.receiving import Receiving
 from seawall.ingestion.servicer import IngestionServicer
+from seawall.ingestion.shared import Alone, Shared
 from seawall.ingestion.state_rules import StateRules
 from seawall.ingestion.watching import Watching
 from seawall.runtime.ledger_client import LedgerClient
@@ -35,11 +36,13 @@ class IngestionService:
         """Connect the parts; nothing runs yet.
 
         Raises:
-            OperationalError: BATCH_NUMBERS.
+            OperationalError: BATCH_NUMBERS, SITE_CONFIG_READ.
+            LocalError: SITE_CONFIG.
 
         """
         self._context = context
-        self._progress = Progress(settings)
+        self._shared = _shared_state(context, settings)
+        self._progress = Progress(settings, self._shared.claims)
         channels, seconds_max = context.channels, settings.ledger_seconds_max
         self._metrics = IngestMetrics(context.registry)
         self._ledger = LedgerClient(channels, seconds_max=seconds_max)
@@ -61,10 +64,14 @@ class IngestionService:
             self._orderer,
             self._metrics,
         )
-        intake = Intake(context, settings, self._progress, self._pipeline, self._metrics)
-        self._receiving = Receiving(context, settings, self._progress, intake, state, self._ledger)
+        intake = Intake(
+            context, settings, self._progress, self._pipeline, self._metrics, self._shared
+        )
+        receiving = Receiving(
+            context, settings, self._progress, intake, state, self._ledger, self._shared.sessions
+        )
         watching = Watching(self._progress, self._log)
-        self._servicer = IngestionServicer(settings, intake, self._receiving, watching)
+        self._servicer = IngestionServicer(settings, intake, receiving, watching, self._shared)
         self._following = False
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -78,13 +85,13 @@ class IngestionService:
             group.create_task(self._attesters.run(), name="attesters")
             group.create_task(self._orderer.run(), name="consensus")
             group.create_task(self._pipeline.run(), name="pipeline")
-            group.create_task(self._receiving.run(), name="uploads")
+            group.create_task(self._shared.run(), name="shared")
             group.create_task(self._follow(), name="follow")
             group.create_task(self._follow_finality(), name="finality")
 
     def ready(self) -> bool:
-        """Say whether the own ledger's entries are coming in."""
-        return self._following
+        """Say whether the own ledger's entries are coming in, and what is shared can be reached."""
+        return self._following and self._shared.ready()
 
     async def _follow(self) -> None:
         """Read the own ledger's entries as they are certified; begin again when it went away."""
@@ -128,6 +135,26 @@ class IngestionService:
     def _count(self, committed: int) -> None:
         if committed:
             self._metrics.updates.labels(outcome="committed").inc(committed)
+
+
+def _shared_state(context: Context, settings: IngestionSettings) -> Shared:
+    """Return what this worker shares with others: nothing, or a Redis.
+
+    Raises:
+        LocalError: SITE_CONFIG for a worker that is one too many.
+        OperationalError: SITE_CONFIG_READ.
+
+    """
+    if context.worker >= settings.workers:
+        hint = f"this site has {settings.workers} ingestion workers, from number 0 on"
+        raise LocalError("SITE_CONFIG", hint, field="worker")
+    if settings.redis is None:
+        now = lambda: context.clock.elapsed_us() / 1_000_000  # noqa: E731 - one expression
+        return Alone(settings, context.entropy, now, context.log)
+    # Only a site that has one pays for its client.
+    from seawall.ingestion.redis_shared import open_redis  # noqa: PLC0415
+
+    return open_redis(context, settings)
 
 
 def build(context: Context, settings: IngestionSettings) -> IngestionService:

@@ -13,7 +13,8 @@ from seawall.errors import PeerError, SeawallError
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake, Whole
 from seawall.ingestion.receiving import Receiving
-from seawall.ingestion.streams import Outbox, StreamQuota
+from seawall.ingestion.shared import Shared
+from seawall.ingestion.streams import Outbox
 from seawall.ingestion.update import Event, Stage
 from seawall.ingestion.uploads import UploadStream
 from seawall.ingestion.watching import Watching
@@ -35,13 +36,14 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         intake: Intake,
         receiving: Receiving,
         watching: Watching,
+        shared: Shared,
     ) -> None:
         """Speak for these parts."""
         self._settings = settings
         self._intake = intake
         self._receiving = receiving
         self._watching = watching
-        self._quota = StreamQuota(settings)
+        self._shared = shared
 
     # --- small updates ---------------------------------------------------------------------------
 
@@ -54,16 +56,15 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         outbox = Outbox(events_max=self._settings.events_max)
         failure: SeawallError | None = None
         try:
-            with self._quota.stream(context.peer()):
-                async with asyncio.TaskGroup() as group:
-                    guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
-                    writer = group.create_task(self._write_events(outbox, context))
-                    async for request in request_iterator:
-                        outbox.touch()
-                        await self._intake.take(self._wholes(request), outbox)
-                    outbox.sender_is_done()
-                    await writer
-                    guard.cancel()
+            async with self._shared.stream(context.peer()), asyncio.TaskGroup() as group:
+                guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
+                writer = group.create_task(self._write_events(outbox, context))
+                async for request in request_iterator:
+                    outbox.touch()
+                    await self._intake.take(self._wholes(request), outbox)
+                outbox.sender_is_done()
+                await writer
+                guard.cancel()
         except PeerError as refused:
             failure = refused
         except ExceptionGroup as failures:
@@ -129,7 +130,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         """Take chunks, several at once, and answer each."""
         failure: SeawallError | None = None
         try:
-            with self._quota.stream(context.peer()):
+            async with self._shared.stream(context.peer()):
                 await self._take_chunks(request_iterator, context)
         except SeawallError as refused:
             failure = refused
@@ -195,13 +196,12 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         update_ids: tuple[bytes, ...] = ()
         try:
             update_ids = _watched(request.update_ids)
-            with self._quota.stream(context.peer()):
-                async with asyncio.TaskGroup() as group:
-                    guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
-                    group.create_task(self._watching.watch(update_ids, outbox, until))
-                    while events := await outbox.take():
-                        await context.write(pb.WatchResponse(events=map(_event, events)))
-                    guard.cancel()
+            async with self._shared.stream(context.peer()), asyncio.TaskGroup() as group:
+                guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
+                group.create_task(self._watching.watch(update_ids, outbox, until))
+                while events := await outbox.take():
+                    await context.write(pb.WatchResponse(events=map(_event, events)))
+                guard.cancel()
         except SeawallError as refused:
             failure = refused
         except ExceptionGroup as failures:

@@ -95,6 +95,7 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
+    `worker` is this process's number among those that serve its role for the site.
     `chaos_enabled` says whether this process may misbehave on purpose; then `cuts` are the cut
     links of its replica, if it runs one.
     """
@@ -112,6 +113,7 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
+    worker: int = 0
     chaos_enabled: bool = False
     cuts: LinkCuts | None = None
 
