@@ -33,10 +33,17 @@ LIMITS: Final[dict[str, object]] = {
 LEASE_SECONDS: Final = 600.0
 """No lease ends by itself in a test that does not say so."""
 
+SECONDS_MAX: Final = 30.0
+"""Of one question: a busy machine is no failure."""
+
+LOG: Final = open_log("error")
+METRICS: Final = SharedMetrics(open_registry("test"))
+
 
 def settings_of(url: str | None, **changes: object) -> IngestionSettings:
     """Return settings with small limits."""
-    redis = {} if url is None else {"redis": {"url": url, "lease_seconds": LEASE_SECONDS}}
+    shared = {"url": url, "lease_seconds": LEASE_SECONDS, "seconds_max": SECONDS_MAX}
+    redis = {} if url is None else {"redis": shared}
     return IngestionSettings.model_validate({**LIMITS, **redis, **changes})
 
 
@@ -44,12 +51,11 @@ def redis_worker(url: str, *, password: str = PASSWORD, **changes: object) -> Re
     """Return a new worker with a Redis."""
     settings = settings_of(url, workers=4, **changes)
     assert settings.redis is not None, "given above"
-    metrics = SharedMetrics(open_registry("test"))
-    link = RedisLink(settings.redis, f"{{{ORIGIN}/0}}:", password, metrics)
+    link = RedisLink(settings.redis, f"{{{ORIGIN}/0}}:", password, METRICS)
     sessions = RedisSessions(link, settings, AdmissionCache(ADMISSION), os.urandom)
     token = os.urandom(8).hex()
     quota = StreamQuota(settings)
-    return RedisShared(link, sessions, settings, quota, token, metrics, open_log("error"))
+    return RedisShared(link, sessions, settings, quota, token, METRICS, LOG)
 
 
 class Workers(Protocol):
@@ -83,7 +89,7 @@ class OneWorker:
 
     def new(self) -> Alone:
         """Return the worker."""
-        return Alone(settings_of(None), os.urandom, lambda: 0.0, open_log("error"))
+        return Alone(settings_of(None), os.urandom, lambda: 0.0, LOG)
 
     async def settle(self, workers: Sequence[Shared]) -> None:
         """Return: memory is settled."""
@@ -152,20 +158,22 @@ class Model:
         self._contributor_max = contributor_max
         self._remembers_used = remembers_used
 
-    def expected(self, claim: Claim, worker: int) -> str:
-        """Return the code with which a claim is refused, empty when it is taken."""
+    def expected(self, claim: Claim, worker: int) -> tuple[str, ...]:
+        """Return the codes with which a claim may be refused, none when it is taken.
+
+        Which of several comes first depends on what a worker knows without asking.
+        """
         if worker in self.holders.get(claim, ()):
-            return ""
+            return ()
         rivals = [*self.holders, *(self.used if self._remembers_used else ())]
         of_owner = [one for one in rivals if one.contributor == claim.contributor and one != claim]
-        if any(one.seq == claim.seq for one in of_owner):
-            return "REPLAY_SEQ"
-        if any(one.payload_digest == claim.payload_digest for one in of_owner):
-            return "REPLAY_PAYLOAD"
         flying = [one for one in self.holders if one.contributor == claim.contributor]
-        if claim not in flying and len(flying) >= self._contributor_max:
-            return "QUOTA_CONTRIBUTOR"
-        return ""
+        reasons = {
+            "REPLAY_SEQ": any(one.seq == claim.seq for one in of_owner),
+            "REPLAY_PAYLOAD": any(one.payload_digest == claim.payload_digest for one in of_owner),
+            "QUOTA_CONTRIBUTOR": claim not in flying and len(flying) >= self._contributor_max,
+        }
+        return tuple(reason for reason, holds in reasons.items() if holds)
 
     def take(self, claim: Claim, worker: int) -> None:
         """Note that a worker holds a claim."""
@@ -190,16 +198,13 @@ class Loop:
     """An event loop that lives as long as a test of many steps."""
 
     def __init__(self) -> None:
-        self._runner = asyncio.Runner()
+        self._loop = asyncio.new_event_loop()
 
     def __call__(self, work: Awaitable[T]) -> T:
         """Return what work returns."""
-
-        async def wait() -> T:
-            return await work
-
-        return self._runner.run(wait())
+        return self._loop.run_until_complete(work)
 
     def close(self) -> None:
         """End it."""
-        self._runner.close()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()

@@ -27,7 +27,7 @@ def worker_config(
     redis = {
         "url": f"{server.url}?db={worker if apart else 0}",
         "password_file": server.password_file,
-        "lease_seconds": 5.0,
+        "seconds_max": 30.0,
     }
     return world.sites.config(
         0,
