@@ -61,6 +61,7 @@ AREAS = {
     "REPLAY": "Freshness and uniqueness",
     "RPC": "Requests between processes",
     "RULE": "Aggregation rules",
+    "SHARED": "State that several ingestion workers share",
     "SIM": "The simulator",
     "SITE": "Processes of a site",
     "SPLIT": "Data sets and their split",

@@ -17,6 +17,9 @@ PORT_NAMES: Final = ("client", "peer", "health", "metrics")
 
 PORTS_PER_SITE: Final = len(PORT_NAMES)
 
+WORKERS_MAX: Final = 8
+"""Ingestion workers of one site: as many follow the finality of its consensus."""
+
 CONFIG_SIZE_BYTES_MAX: Final = 1 << 20
 
 S = TypeVar("S", bound="Settings")
@@ -62,6 +65,9 @@ class SiteConfig(Settings):
             `port + 2`, metrics at `port + 3`. With 0 the system chooses each.
         roles: roles of this process, started in the order of `ALL_ROLES`.
         addresses: for roles of this site that other processes serve: their host:port for peers.
+        worker: number of this process among the site's ingestion workers, from 0.
+        worker_ports: from the ports of one worker to those of the next; the client port is one
+            for all.
         log_level: debug, info, warning or error.
         log_file: where logs go; standard error when absent.
         stop_seconds_max: bound of a graceful stop.
@@ -79,6 +85,8 @@ class SiteConfig(Settings):
     port: Annotated[int, Field(ge=0, le=65_535 - PORTS_PER_SITE + 1)] = 0
     roles: tuple[RoleName, ...] = ALL_ROLES
     addresses: dict[RoleName, str] = Field(default_factory=dict)
+    worker: Annotated[int, Field(ge=0, lt=WORKERS_MAX)] = 0
+    worker_ports: Annotated[int, Field(ge=PORTS_PER_SITE, le=1000)] = 10
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_file: Path | None = None
     stop_seconds_max: Annotated[float, Field(gt=0, le=300)] = 10.0
@@ -96,14 +104,29 @@ class SiteConfig(Settings):
             raise ValueError("name each role once, and at least one")
         return self
 
+    @model_validator(mode="after")
+    def _workers_are_processes_of_their_own(self) -> "SiteConfig":
+        if (self.worker or self.shares_client_port) and self.roles != ("ingestion",):
+            raise ValueError("ingestion with several workers is served by processes of its own")
+        return self
+
+    @property
+    def shares_client_port(self) -> bool:
+        """Say whether other processes of the site listen at the same port for clients."""
+        return "ingestion" in self.roles and self.ingestion.get("workers", 1) != 1
+
     def role_settings(self, role: str) -> dict[str, Any]:
         """Return the table of one role as it stands in the file."""
         table: dict[str, Any] = getattr(self, role)
         return table
 
     def listen_port(self, offset: int) -> int:
-        """Return the port at `offset` from the base, or 0 when the system chooses."""
-        return self.port + offset if self.port else 0
+        """Return the port at `offset` from the base, or 0 when the system chooses.
+
+        Workers of one site have the port for clients in common, and no other.
+        """
+        apart = self.worker_ports * self.worker if offset else 0
+        return self.port + apart + offset if self.port else 0
 
 
 def load(path: Path, **overrides: object) -> SiteConfig:

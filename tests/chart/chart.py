@@ -93,8 +93,10 @@ def pods(documents: Iterable[Document]) -> Iterator[tuple[str, Document]]:
 
 
 def site_pods(documents: Iterable[Document]) -> dict[str, Document]:
-    """Return the pod specification of each StatefulSet."""
-    return dict(pods(of_kind(documents, "StatefulSet")))
+    """Return the pod specification of each StatefulSet that serves a role."""
+    sets = of_kind(documents, "StatefulSet")
+    label = "seawall.dev/site"
+    return dict(pods(one for one in sets if label in one["spec"]["template"]["metadata"]["labels"]))
 
 
 def unrestricted(documents: Iterable[Document]) -> Iterator[str]:

@@ -60,6 +60,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "grafana": {
         "monitoring": {"bundled": {"grafana": {"enabled": True, "dataSource": "http://mine:9090"}}}
     },
+    "workers": {"roles": {"ingestion": {"workers": 2}}, "redis": {"mode": "bundled"}},
     "settings": {"roles": {"consensus": {"settings": {"heartbeat_seconds": 1.5}}}},
     "http": WEB,
     "load": LOADED,
@@ -105,7 +106,8 @@ def test_every_pair_of_switches_is_rendered(pair: tuple[str, str]) -> None:
     # A site is a pod of each role, whatever else is switched.
     sets = of_kind(documents, "StatefulSet")
     sites = 7 if "pools" in pair else 4
-    assert sum(one["spec"]["replicas"] for one in sets) == sites * len(ROLES)
+    kinds = len(ROLES) + ("workers" in pair)
+    assert sum(one["spec"]["replicas"] for one in sets) == sites * kinds
 
 
 THREE = [{"name": "core", "replicas": 3, "zone": "core"}]
@@ -127,6 +129,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"keys": {"mode": "certManager"}}, "mode"),
     ({"roles": {"integrity": {"storage": "1Gi"}}}, "storage"),
     ({"roles": {"ledger": {"resources": {"limits": {"memory": "lots"}}}}}, "memory"),
+    ({"roles": {"ingestion": {"workers": 2}}}, "mode"),
+    ({"roles": {"ingestion": {"workers": 9}}, "redis": {"mode": "bundled"}}, "workers"),
+    ({"roles": {"ledger": {"workers": 2}}}, "workers"),
+    ({"redis": {"mode": "sentinel"}}, "mode"),
+    ({"redis": {"mode": "external"}}, "host"),
+    ({"redis": {"mode": "external", "external": {"host": "redis://there"}}}, "host"),
+    ({"redis": {"memoryMiB": "128mb"}}, "memoryMiB"),
     ({"logLevel": "loud"}, "logLevel"),
     ({"monitoring": {"bundled": {"prometheus": {"retentionSize": "lots"}}}}, "retentionSize"),
     ({"monitoring": {"bundled": {"grafana": {"enabled": True}}}}, "grafana.dataSource: name a"),
@@ -262,21 +271,23 @@ def test_settings_are_those_that_the_code_reads(shape: Path, tmp_path: Path) -> 
     sites = []
     for name, text in settings["data"].items():
         (tmp_path / name).write_text(text)
-        config = load(tmp_path / name)
-        sites.append(config.site)
-        assert config.port == BASE
         for role in ROLES:
+            config = load(tmp_path / name, roles=[role])
+            assert config.port == BASE
             module = importlib.import_module(f"seawall.{role}.config")
             kind = getattr(module, f"{role.capitalize()}Settings")
             found = check(kind, config.role_settings(role))
             if role == "consensus":
                 assert found.frame_address == f"{config.host}:{FRAMES}"
+        sites.append(config.site)
     assert sites == list(range(len(sites)))
     for name, pod in site_pods(documents).items():
-        (container,) = pod["containers"]
+        container, *others = pod["containers"]
         role, pool = container["name"], name.partition(f"-{container['name']}-")[2]
         path = f"/etc/seawall/settings/{pool}-$(POD_INDEX).toml"
         assert container["args"] == ["serve", role, "--config", path]
+        for number, one in enumerate(others, 1):
+            assert one["args"] == [*container["args"], "--worker", str(number)]
         assert f"{pool}-0.toml" in settings["data"]
 
 
@@ -309,7 +320,10 @@ def test_what_pods_mount_is_what_is_made(shape: Path, tmp_path: Path) -> None:
         for one in of_kind(made, "Secret", "ConfigMap")
     }
     values = yaml.safe_load(shape.read_text("utf-8"))
-    brought = {("Secret", values.get("test", {}).get("secret"))}
+    brought = {
+        ("Secret", values.get("test", {}).get("secret")),
+        ("Secret", values.get("redis", {}).get("external", {}).get("secret")),
+    }
     for name, pod in pods(documents):
         for kind, referred, key in references(pod):
             if (kind, referred) not in brought:

@@ -19,6 +19,34 @@ http: 7005
 {{- $ports | toYaml }}
 {{- end }}
 
+{{/* Of the Redis that a site's ingestion workers share. */}}
+{{- define "seawall.redisPort" -}}6379{{- end }}
+
+{{/* From the ports of one worker of a pod to those of the next; SiteConfig.worker_ports. */}}
+{{- define "seawall.workerPorts" -}}10{{- end }}
+
+{{/* Processes of a role in each of its pods. */}}
+{{- define "seawall.workers" -}}
+{{- if eq .role "ingestion" }}{{ int .root.Values.roles.ingestion.workers }}{{ else }}1{{ end -}}
+{{- end }}
+
+{{/* Settings of the Redis of one site, as JSON. */}}
+{{- define "seawall.redisSettings" -}}
+{{- $full := include "seawall.fullname" .root -}}
+{{- $external := .root.Values.redis.external -}}
+{{- $settings := dict -}}
+{{- if eq .root.Values.redis.mode "bundled" -}}
+{{- $host := printf "%s-redis-%s-%d.%s-redis.%s.svc.%s" $full .pool (int .number) $full .root.Release.Namespace .root.Values.clusterDomain -}}
+{{- $_ := set $settings "url" (printf "redis://%s:%s/0" $host (include "seawall.redisPort" .root)) -}}
+{{- $_ := set $settings "password_file" "/etc/seawall/keys/redis.password" -}}
+{{- else -}}
+{{- $_ := set $settings "url" (printf "%s://%s:%d/%d" (ternary "rediss" "redis" $external.tls) $external.host (int $external.port) (int $external.database)) -}}
+{{- if $external.secret }}{{ $_ := set $settings "password_file" "/etc/seawall/keys/redis.password" }}{{ end -}}
+{{- if and $external.secret $external.caKey }}{{ $_ := set $settings "ca_file" "/etc/seawall/keys/redis.ca.crt" }}{{ end -}}
+{{- end -}}
+{{- toJson $settings -}}
+{{- end }}
+
 {{/* Which roles dial a role at its peer port. Links between validators also take frames. */}}
 {{- define "seawall.callers" -}}
 ledger: [aggregation, consensus, ingestion, integrity]
@@ -105,6 +133,7 @@ app.kubernetes.io/part-of: seawall
   "intervalMs" (int .Values.network.intervalMs)
   "runner" .Values.chaos.enabled
   "labels" (include "seawall.selectorLabels" . | fromYaml)
+  "redis" (eq .Values.redis.mode "bundled")
   "sites" $sites | toPrettyJson -}}
 {{- end }}
 

@@ -23,6 +23,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(ALL_ROLES)}; those of the settings file when none is named",
     )
     parser.add_argument("--config", type=Path, required=True, help="settings of the process, TOML")
+    parser.add_argument(
+        "--worker", type=int, metavar="NUMBER", help="of the site's ingestion workers, from 0"
+    )
     parser.add_argument("--crash-at", metavar="POINT[:SKIP]", help="end the process there")
     parser.add_argument(
         "--stop-with-parent",
@@ -36,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     overrides: dict[str, object] = {}
     if arguments.roles:
         overrides["roles"] = arguments.roles
+    if arguments.worker is not None:
+        overrides["worker"] = arguments.worker
     if arguments.crash_at is not None:
         overrides["crash_at"] = arguments.crash_at
     config = load(arguments.config, **overrides)

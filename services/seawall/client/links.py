@@ -21,7 +21,7 @@ BACKOFF_SECONDS_MIN: Final = 0.2
 
 _ROLES: Final = ("ingestion", "aggregation", "ledger")
 
-PASSING_AREAS: Final = ("LEDGER_", "QUOTA_", "STORE_")
+PASSING_AREAS: Final = ("LEDGER_", "QUOTA_", "SHARED_", "STORE_")
 PASSING: Final = (
     "BATCH_NUMBERS",
     "BATCH_TIMEOUT",

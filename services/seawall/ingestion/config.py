@@ -1,14 +1,34 @@
 """Settings of the ingestion role: every limit that a sender can meet."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from seawall.config import Settings
+from seawall.config import WORKERS_MAX, Settings
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 HttpAddress = Annotated[str, Field(pattern=r"^$|^(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}$")]
+
+
+class RedisSettings(Settings):
+    """The Redis that a site's ingestion workers share.
+
+    Attributes:
+        url: redis://HOST:PORT/DB, rediss:// for TLS, or unix://PATH.
+        password_file: absolute path of a file with the password and nothing else.
+        ca_file: absolute path of the certificates that a rediss:// server is checked with.
+        seconds_max: one question to it.
+        lease_seconds: how long a claim outlives the worker that took it.
+
+    """
+
+    url: Annotated[str, Field(pattern=r"^(rediss?|unix)://[^@\s]+$", max_length=512)]
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    seconds_max: Annotated[float, Field(gt=0, le=60)] = 1.0
+    lease_seconds: Annotated[float, Field(ge=1, le=600)] = 30.0
 
 
 class IngestionSettings(Settings):
@@ -52,6 +72,8 @@ class IngestionSettings(Settings):
         http_write_seconds_max: for how long a reader may take nothing.
         http_idle_seconds: after which a connection without a request is closed.
         remembered_max: committed or refused updates whose outcome is kept in memory.
+        workers: processes that take updates in for this site, behind one client port.
+        redis: what they share their state in; needed with more than one.
 
     """
 
@@ -89,3 +111,11 @@ class IngestionSettings(Settings):
     http_write_seconds_max: Seconds = 15.0
     http_idle_seconds: Seconds = 15.0
     remembered_max: Count = 65_536
+    workers: Annotated[int, Field(ge=1, le=WORKERS_MAX)] = 1
+    redis: RedisSettings | None = None
+
+    @model_validator(mode="after")
+    def _workers_share(self) -> Self:
+        if self.workers > 1 and self.redis is None:
+            raise ValueError("several workers need a Redis: set ingestion.redis.url")
+        return self

@@ -88,7 +88,7 @@ class Pipeline:
         self._orderer = orderer
         self._state = state
         self._metrics = metrics
-        self._numbers = BatchNumbers(context.data_dir)
+        self._numbers = BatchNumbers(context.data_dir, context.worker)
         self._updates_max = context.genesis.admission.batch_updates_max
         self._pending: deque[Update] = deque()
         metrics.queue_depth.set_function(lambda: len(self._pending))

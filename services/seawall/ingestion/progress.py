@@ -1,17 +1,17 @@
 """Where every update stands that this site knows of, and who wants to hear about it.
 
-An update is in flight from its admission until it is committed or refused; (contributor, seq) and
-(contributor, payload) are taken that long, so that a second update under either is refused here and
-not only by the order of blocks. The same update again attaches to the first.
+An update is in flight from its admission until it is committed or refused, and holds its claim that
+long (`claims`). The same update again attaches to the first.
 """
 
 import asyncio
 import heapq
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from seawall.errors import PeerError, SeawallError
 from seawall.formats.admission import AdmittedUpdate
+from seawall.ingestion.claims import Claim, Claims
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.update import Event, Sink, Stage, Update
 
@@ -28,13 +28,11 @@ EXPIRING_SLACK = 1024
 class Progress:
     """All updates that this site knows of; `room` is set when something leaves."""
 
-    def __init__(self, settings: IngestionSettings) -> None:
-        """Know none."""
+    def __init__(self, settings: IngestionSettings, claims: Claims | None = None) -> None:
+        """Know none; `claims` are those of this process."""
         self._settings = settings
+        self._claims = Claims(settings.in_flight_contributor_max) if claims is None else claims
         self._in_flight: dict[bytes, Update] = {}
-        self._by_seq: dict[tuple[bytes, int], bytes] = {}
-        self._by_payload: dict[tuple[bytes, bytes], bytes] = {}
-        self._by_contributor: Counter[bytes] = Counter()
         self._expiring: list[tuple[int, bytes]] = []
         self._remembered: OrderedDict[bytes, Update] = OrderedDict()
         self._watched: dict[bytes, list[Sink]] = {}
@@ -69,16 +67,7 @@ class Progress:
             PeerError: REPLAY_SEQ, REPLAY_PAYLOAD.
 
         """
-        claim = admitted.submission
-        other = self._by_seq.get((claim.contributor, claim.seq))
-        if other is not None and other != admitted.update_id:
-            raise PeerError(
-                "REPLAY_SEQ", "another update with this number is on its way", field="seq"
-            )
-        other = self._by_payload.get((claim.contributor, claim.payload_digest))
-        if other is not None and other != admitted.update_id:
-            hint = "this contributor's payload is on its way already"
-            raise PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
+        self._claims.check(Claim.of(admitted))
 
     # --- adding ----------------------------------------------------------------------------------
 
@@ -89,21 +78,17 @@ class Progress:
             PeerError: REPLAY_SEQ, REPLAY_PAYLOAD, QUOTA_CONTRIBUTOR, QUOTA_IN_FLIGHT.
 
         """
-        claim = admitted.submission
-        self.check_conflict(admitted)
-        if self._by_contributor[claim.contributor] >= self._settings.in_flight_contributor_max:
-            hint = "wait until earlier updates of this contributor are committed"
-            raise PeerError("QUOTA_CONTRIBUTOR", hint, field="contributor")
+        claim = Claim.of(admitted)
+        self._claims.take(claim)
         if self.is_full:
+            self._claims.withdraw(claim)
             hint = "too much is on its way here: try again in a moment, or another site"
             raise PeerError("QUOTA_IN_FLIGHT", hint)
+        self._claims.confirm(claim)
         update = Update(admitted.update_id, admitted, payload, now_us)
         self._remembered.pop(update.update_id, None)
         self._in_flight[update.update_id] = update
-        self._by_seq[claim.contributor, claim.seq] = update.update_id
-        self._by_payload[claim.contributor, claim.payload_digest] = update.update_id
-        self._by_contributor[claim.contributor] += 1
-        self._note_expiry(claim.expires_height, update.update_id)
+        self._note_expiry(admitted.submission.expires_height, update.update_id)
         self.bytes_in_flight += update.size_bytes
         for sink in self._watched.pop(update.update_id, ()):
             update.sinks.append((sink, 0))
@@ -174,7 +159,7 @@ class Progress:
         if update.stage == Stage.FINAL:
             return
         if update.is_open and update.update_id in self._in_flight:
-            self._land(update)
+            self._land(update, used=False)
             self._step(update, Event(update.update_id, Stage.REFUSED, refusal))
 
     # --- steps of consensus ----------------------------------------------------------------------
@@ -200,7 +185,7 @@ class Progress:
         event = Event(update_id, Stage.COMMITTED, None, entry_index)
         update = self._in_flight.get(update_id)
         if update is not None:
-            self._land(update)
+            self._land(update, used=True)
         else:
             self._final.pop(update_id, None)
             update = self._remembered.get(update_id)
@@ -231,15 +216,15 @@ class Progress:
 
         An equal payload that consensus has may still be accepted, with taint.
         """
-        other = self._by_seq.get((contributor, seq))
-        if other is not None and other != update_id:
+        other = self._claims.by_seq(contributor, seq)
+        if other is not None and other != update_id and other in self._in_flight:
             hint = "another update with this number was committed: use each number once"
             self.refuse(self._in_flight[other], PeerError("REPLAY_EQUIVOCATION", hint, field="seq"))
-        other = self._by_payload.get((contributor, payload))
-        if other is not None and other != update_id and not self._in_flight[other].handed:
+        other = self._claims.by_payload(contributor, payload)
+        rival = self._in_flight.get(other) if other is not None else None
+        if rival is not None and other != update_id and not rival.handed:
             hint = "this contributor's payload was committed with another update"
-            refusal = PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest")
-            self.refuse(self._in_flight[other], refusal)
+            self.refuse(rival, PeerError("REPLAY_PAYLOAD", hint, field="payloadDigest"))
 
     def undecided(self, update_id: bytes) -> Update | None:
         """Return an update of this site's batches that a verdict left undecided, once a batch.
@@ -297,17 +282,12 @@ class Progress:
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _land(self, update: Update) -> None:
-        """Take an update out of flight and remember its outcome."""
+    def _land(self, update: Update, *, used: bool) -> None:
+        """Take an update out of flight and remember its outcome; `used` up its number, or not."""
         admitted = update.admitted
         assert admitted is not None, "what is in flight was admitted"
-        claim = admitted.submission
         del self._in_flight[update.update_id]
-        del self._by_seq[claim.contributor, claim.seq]
-        del self._by_payload[claim.contributor, claim.payload_digest]
-        self._by_contributor[claim.contributor] -= 1
-        if not self._by_contributor[claim.contributor]:
-            del self._by_contributor[claim.contributor]
+        self._claims.drop(Claim.of(admitted), used=used)
         self.release((update,))
         update.admitted = None
         self._remember(update)

@@ -9,10 +9,11 @@ from seawall.formats.oms import CHUNK_SIZE
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake
 from seawall.ingestion.progress import Progress
+from seawall.ingestion.shared import Sessions
 from seawall.ingestion.state_rules import AGAIN_SECONDS, StateRules
 from seawall.ingestion.streams import Outbox, settled
 from seawall.ingestion.update import Event, Stage
-from seawall.ingestion.uploads import Upload, Uploads, UploadStream
+from seawall.ingestion.uploads import Upload, UploadStream
 from seawall.runtime.ledger_client import LedgerClient, Piece
 from seawall.runtime.service import Context
 
@@ -28,24 +29,24 @@ class Receiving:
         intake: Intake,
         state: StateRules,
         ledger: LedgerClient,
+        sessions: Sessions,
     ) -> None:
-        """Start with nothing open."""
+        """Keep uploads in `sessions`."""
         self._admission = context.admission
         self._clock = context.clock
-        self._log = context.log
         self._settings = settings
         self._progress = progress
         self._intake = intake
         self._state = state
         self._ledger = ledger
-        self.uploads = Uploads(settings, context.entropy)
+        self._sessions = sessions
 
     async def open(self, envelope: bytes, manifest: bytes, provenance: bytes) -> Upload:
         """Return the upload of an update, after every check that needs no tensor byte.
 
         Raises:
             PeerError: the code of the first failed check, QUOTA_UPLOADS.
-            OperationalError: LEDGER_BEHIND, RPC_*, DEADLINE.
+            OperationalError: LEDGER_BEHIND, RPC_*, SHARED_*, DEADLINE.
 
         """
         admitted = self._admission.check_envelope(envelope, manifest, provenance)
@@ -54,7 +55,7 @@ class Receiving:
             self._progress.check_conflict(admitted)
             if not await self._judge(admitted):
                 missing = (await self._ledger.stored(admitted)).missing
-        return self.uploads.open(admitted, missing, self._now())
+        return await self._sessions.open(admitted, missing)
 
     async def take_chunk(
         self, stream: UploadStream, upload_id: bytes, index: int, data: bytes
@@ -63,16 +64,16 @@ class Receiving:
 
         Raises:
             PeerError: OWNER, CHUNK_HASH; the stream has to end.
-            OperationalError: STORE_*, RPC_*, DEADLINE.
+            OperationalError: STORE_*, RPC_*, SHARED_*, DEADLINE.
 
         """
-        upload = self.uploads.find(upload_id, self._now())
+        upload = await self._sessions.find(upload_id)
         if upload is None:
             hint = "open the upload first, or again: it may have been idle for too long"
             refusal: PeerError | None = PeerError("CHUNK_ORDER", hint, field="upload_id")
         else:
             stream.check_owner(upload)
-            refusal = upload.chunk_refusal(index, len(data))
+            refusal = await self._sessions.begin(upload, index, len(data))
             if refusal is None:
                 refusal = await self._store(upload, index, data)
         if refusal is not None:
@@ -98,29 +99,21 @@ class Receiving:
 
         Raises:
             PeerError: UPLOAD_UNKNOWN, INCOMPLETE, ST_*, VAL_*, REPLAY_*, QUOTA_*.
-            OperationalError: STORE_*, RPC_*, DEADLINE, BATCH_TIMEOUT.
+            OperationalError: STORE_*, RPC_*, SHARED_*, DEADLINE, BATCH_TIMEOUT.
 
         """
-        upload = self.uploads.find(upload_id, self._now())
+        upload = await self._sessions.find(upload_id)
         if upload is None:
             hint = "open the upload again: it may have been idle for too long"
             raise PeerError("UPLOAD_UNKNOWN", hint, field="upload_id")
         update = self._intake.known(upload.admitted.update_id)
         if update is None:
             await self._check_whole(upload)
-            update = self._intake.enter(upload.admitted)
-        self.uploads.close(upload)
+            update = await self._intake.enter(upload.admitted)
+        await self._sessions.close(upload)
         outbox = Outbox(events_max=len(Stage), until=Stage.RECEIVED)
         self._progress.attach(update, outbox, 0)
         return await settled(outbox, self._settings.batch_seconds_max)
-
-    async def run(self) -> None:
-        """Forget idle uploads until cancelled."""
-        while True:
-            await asyncio.sleep(min(1.0, self._settings.upload_idle_seconds / 2))
-            forgotten = self.uploads.sweep(self._now())
-            if forgotten:
-                self._log.info("uploads_forgotten", uploads=forgotten)
 
     async def _judge(self, admitted: AdmittedUpdate) -> bool:
         """Judge an update before its bytes come; return whether it is committed already.
@@ -148,16 +141,15 @@ class Receiving:
         piece = Piece(
             claim.payload_digest, claim.payload_size, index, admitted.chunk_digests[index], data
         )
-        upload.writing[index] = None
+        stored = False
         try:
-            refused = await self._ledger.put((piece,))
+            stored = not await self._ledger.put((piece,))
         finally:
-            del upload.writing[index]
-        if not refused:
-            upload.missing.pop(index, None)
+            await self._sessions.end(upload, index, stored=stored)
+        if stored:
             return None
         # It may also be that the whole does not have the signed hash: then all chunks are gone.
-        upload.missing = dict.fromkeys((await self._ledger.stored(admitted)).missing)
+        await self._sessions.refill(upload, (await self._ledger.stored(admitted)).missing)
         return hash_refusal(index)
 
     async def _check_whole(self, upload: Upload) -> None:
@@ -171,7 +163,7 @@ class Receiving:
         if not upload.missing and not upload.writing:
             stored = await self._ledger.stored(admitted)
             if not stored.complete:
-                upload.missing = dict.fromkeys(stored.missing)
+                await self._sessions.refill(upload, stored.missing)
         if upload.missing or upload.writing:
             first = min((*upload.missing, *upload.writing))
             hint = f"send chunk {first} and {len(upload.missing) - 1} more, or open again"
@@ -186,8 +178,5 @@ class Receiving:
                     await asyncio.sleep(0)
             scan.finish()
         except PeerError:
-            self.uploads.close(upload)
+            await self._sessions.close(upload)
             raise
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

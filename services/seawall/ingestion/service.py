@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 import grpc.aio
 
-from seawall.errors import OperationalError, SeawallError
+from seawall.errors import LocalError, OperationalError, SeawallError
 from seawall.ingestion.certifier import Certifier
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.following import follow
@@ -17,8 +17,8 @@ from seawall.ingestion.pipeline import Pipeline
 from seawall.ingestion.progress import Progress
 from seawall.ingestion.receiving import Receiving
 from seawall.ingestion.servicer import IngestionServicer
+from seawall.ingestion.shared import Alone, Shared
 from seawall.ingestion.state_rules import StateRules
-from seawall.ingestion.streams import StreamQuota
 from seawall.ingestion.update import Update
 from seawall.ingestion.watching import Watching
 from seawall.runtime.ledger_client import LedgerClient
@@ -43,11 +43,13 @@ class IngestionService:
         """Connect the parts; nothing runs yet.
 
         Raises:
-            OperationalError: BATCH_NUMBERS.
+            OperationalError: BATCH_NUMBERS, SITE_CONFIG_READ.
+            LocalError: SITE_CONFIG.
 
         """
         self._context = context
-        self._progress = Progress(settings)
+        self._shared = _shared_state(context, settings)
+        self._progress = Progress(settings, self._shared.claims)
         channels, seconds_max = context.channels, settings.ledger_seconds_max
         self._metrics = IngestMetrics(context.registry)
         self._ledger = LedgerClient(channels, seconds_max=seconds_max)
@@ -69,14 +71,17 @@ class IngestionService:
             self._orderer,
             self._metrics,
         )
-        intake = Intake(context, settings, self._progress, self._pipeline, self._metrics)
-        self._receiving = Receiving(context, settings, self._progress, intake, state, self._ledger)
+        intake = Intake(
+            context, settings, self._progress, self._pipeline, self._metrics, self._shared
+        )
+        receiving = Receiving(
+            context, settings, self._progress, intake, state, self._ledger, self._shared.sessions
+        )
         watching = Watching(self._progress, self._log)
-        quota = StreamQuota(settings)
-        self._servicer = IngestionServicer(settings, intake, self._receiving, watching, quota)
+        self._servicer = IngestionServicer(settings, intake, receiving, watching, self._shared)
         self._http = None
         if settings.http_address:
-            self._http = self._make_http(settings, intake, watching, quota)
+            self._http = self._make_http(settings, intake, receiving, watching)
         self._following = False
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -90,22 +95,22 @@ class IngestionService:
             group.create_task(self._attesters.run(), name="attesters")
             group.create_task(self._orderer.run(), name="consensus")
             group.create_task(self._pipeline.run(), name="pipeline")
-            group.create_task(self._receiving.run(), name="uploads")
+            group.create_task(self._shared.run(), name="shared")
             if self._http is not None:
                 group.create_task(self._http.run(), name="http")
             group.create_task(self._follow(), name="follow")
             group.create_task(self._follow_finality(), name="finality")
 
     def ready(self) -> bool:
-        """Say whether the own ledger's entries are coming in."""
-        return self._following
+        """Say whether the own ledger's entries are coming in, and what is shared can be reached."""
+        return self._following and self._shared.ready()
 
     def _make_http(
         self,
         settings: IngestionSettings,
         intake: Intake,
+        receiving: Receiving,
         watching: Watching,
-        quota: StreamQuota,
     ) -> "HttpListener":
         """Return the HTTP side of the same parts."""
         # Only where it is served: what it is made of takes memory that other processes can spare.
@@ -118,11 +123,11 @@ class IngestionService:
         parts = Parts(
             settings=settings,
             intake=intake,
-            receiving=self._receiving,
+            receiving=receiving,
             watching=watching,
             log=self._log,
             bodies=Bodies(settings),
-            quota=quota,
+            shared=self._shared,
             events=log,
         )
         tls = self._context.channels.client_server_tls()
@@ -177,6 +182,26 @@ class IngestionService:
         for update in committed:
             if update.arrived_us:
                 took.observe((now_us - update.arrived_us) / US_PER_SECOND)
+
+
+def _shared_state(context: Context, settings: IngestionSettings) -> Shared:
+    """Return what this worker shares with others: nothing, or a Redis.
+
+    Raises:
+        LocalError: SITE_CONFIG for a worker that is one too many.
+        OperationalError: SITE_CONFIG_READ.
+
+    """
+    if context.worker >= settings.workers:
+        hint = f"this site has {settings.workers} ingestion workers, from number 0 on"
+        raise LocalError("SITE_CONFIG", hint, field="worker")
+    if settings.redis is None:
+        now = lambda: context.clock.elapsed_us() / 1_000_000  # noqa: E731 - one expression
+        return Alone(settings, context.entropy, now, context.log)
+    # Only a site that has one pays for its client.
+    from seawall.ingestion.redis_shared import open_redis  # noqa: PLC0415
+
+    return open_redis(context, settings)
 
 
 def build(context: Context, settings: IngestionSettings) -> IngestionService:

@@ -12,7 +12,8 @@ from seawall.errors import PeerError, SeawallError
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.intake import Intake, Whole
 from seawall.ingestion.receiving import Receiving
-from seawall.ingestion.streams import Outbox, StreamQuota, first_of_ours
+from seawall.ingestion.shared import Shared
+from seawall.ingestion.streams import Outbox, first_of_ours
 from seawall.ingestion.update import MESSAGE_BYTES_MAX, Event, Stage
 from seawall.ingestion.uploads import UploadStream
 from seawall.ingestion.watching import Watching, watched
@@ -31,14 +32,14 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         intake: Intake,
         receiving: Receiving,
         watching: Watching,
-        quota: StreamQuota,
+        shared: Shared,
     ) -> None:
-        """Speak for these parts; `quota` counts the streams of every port."""
+        """Speak for these parts; `shared` counts the streams of every port."""
         self._settings = settings
         self._intake = intake
         self._receiving = receiving
         self._watching = watching
-        self._quota = quota
+        self._shared = shared
 
     # --- small updates ---------------------------------------------------------------------------
 
@@ -51,16 +52,15 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         outbox = Outbox(events_max=self._settings.events_max)
         failure: SeawallError | None = None
         try:
-            with self._quota.stream(context.peer()):
-                async with asyncio.TaskGroup() as group:
-                    guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
-                    writer = group.create_task(self._write_events(outbox, context))
-                    async for request in request_iterator:
-                        outbox.touch()
-                        await self._intake.take(self._wholes(request), outbox)
-                    outbox.sender_is_done()
-                    await writer
-                    guard.cancel()
+            async with self._shared.stream(context.peer()), asyncio.TaskGroup() as group:
+                guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
+                writer = group.create_task(self._write_events(outbox, context))
+                async for request in request_iterator:
+                    outbox.touch()
+                    await self._intake.take(self._wholes(request), outbox)
+                outbox.sender_is_done()
+                await writer
+                guard.cancel()
         except PeerError as refused:
             failure = refused
         except ExceptionGroup as failures:
@@ -126,7 +126,7 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         """Take chunks, several at once, and answer each."""
         failure: SeawallError | None = None
         try:
-            with self._quota.stream(context.peer()):
+            async with self._shared.stream(context.peer()):
                 await self._take_chunks(request_iterator, context)
         except SeawallError as refused:
             failure = refused
@@ -192,13 +192,12 @@ class IngestionServicer(ingestion_pb2_grpc.IngestionServiceServicer):
         update_ids: tuple[bytes, ...] = ()
         try:
             update_ids = watched(request.update_ids)
-            with self._quota.stream(context.peer()):
-                async with asyncio.TaskGroup() as group:
-                    guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
-                    group.create_task(self._watching.watch(update_ids, outbox, until))
-                    while events := await outbox.take():
-                        await context.write(pb.WatchResponse(events=map(_event, events)))
-                    guard.cancel()
+            async with self._shared.stream(context.peer()), asyncio.TaskGroup() as group:
+                guard = group.create_task(outbox.guard(self._settings.stream_idle_seconds))
+                group.create_task(self._watching.watch(update_ids, outbox, until))
+                while events := await outbox.take():
+                    await context.write(pb.WatchResponse(events=map(_event, events)))
+                guard.cancel()
         except SeawallError as refused:
             failure = refused
         except ExceptionGroup as failures:

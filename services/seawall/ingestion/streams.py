@@ -128,6 +128,17 @@ def first_of_ours(failures: ExceptionGroup[Exception]) -> SeawallError:
     return first
 
 
+def host_of(peer: str) -> str:
+    """Return the address of a peer, `ipv4:address:port`, without its port."""
+    return peer.rpartition(":")[0] or peer
+
+
+def stream_refusal() -> PeerError:
+    """Return why no further stream may be opened."""
+    hint = "too many streams are open here: close some, or use another site"
+    return PeerError("QUOTA_STREAMS", hint)
+
+
 class StreamQuota:
     """Counts open streams, in all and by address."""
 
@@ -146,10 +157,9 @@ class StreamQuota:
             PeerError: QUOTA_STREAMS.
 
         """
-        host = peer.rpartition(":")[0] or peer
+        host = host_of(peer)
         if self._open >= self._streams_max or self._by_host[host] >= self._peer_max:
-            hint = "too many streams are open here: close some, or use another site"
-            raise PeerError("QUOTA_STREAMS", hint)
+            raise stream_refusal()
         self._open += 1
         self._by_host[host] += 1
         try:

@@ -46,21 +46,35 @@ class Upload:
 
     def chunk_refusal(self, index: int, size_bytes: int) -> PeerError | None:
         """Return what is wrong with a chunk's place or length: CHUNK_ORDER, CHUNK_LENGTH."""
-        if index >= self.chunk_count:
-            hint = f"this payload has {self.chunk_count} chunks"
-            return PeerError("CHUNK_ORDER", hint, field="index")
-        if index not in self.missing or index in self.writing:
+        refusal = self.place_refusal(index)
+        if refusal is None and (index not in self.missing or index in self.writing):
             return PeerError("CHUNK_ORDER", "this chunk is here already", field="index")
+        return refusal or self.length_refusal(index, size_bytes)
+
+    def place_refusal(self, index: int) -> PeerError | None:
+        """Return why the payload has no such chunk: CHUNK_ORDER."""
+        if index < self.chunk_count:
+            return None
+        hint = f"this payload has {self.chunk_count} chunks"
+        return PeerError("CHUNK_ORDER", hint, field="index")
+
+    def length_refusal(self, index: int, size_bytes: int) -> PeerError | None:
+        """Return why a chunk has the wrong length: CHUNK_LENGTH."""
         expected = min(CHUNK_SIZE, self.admitted.submission.payload_size - index * CHUNK_SIZE)
-        if size_bytes != expected:
-            hint = f"this chunk has {expected} bytes"
-            return PeerError("CHUNK_LENGTH", hint, field="data", offset=index * CHUNK_SIZE)
-        return None
+        if size_bytes == expected:
+            return None
+        hint = f"this chunk has {expected} bytes"
+        return PeerError("CHUNK_LENGTH", hint, field="data", offset=index * CHUNK_SIZE)
 
     def bitmap(self) -> bytes:
         """Return the missing chunks: bit i of byte i / 8, least significant first."""
         bits = sum(1 << index for index in self.missing)
         return bits.to_bytes(-(-self.chunk_count // 8), "little")
+
+
+def upload_refusal() -> PeerError:
+    """Return why no further upload may be opened."""
+    return PeerError("QUOTA_UPLOADS", "finish other uploads first, or use another site")
 
 
 class Uploads:
@@ -97,8 +111,7 @@ class Uploads:
             or self._by_contributor[owner] >= settings.uploads_contributor_max
             or self._bytes + admitted.beside_size_bytes > settings.uploads_bytes_max
         ):
-            hint = "finish other uploads first, or use another site"
-            raise PeerError("QUOTA_UPLOADS", hint)
+            raise upload_refusal()
         upload = Upload(self._entropy(UPLOAD_ID_BYTES), admitted, missing, now)
         self._uploads[upload.upload_id] = upload
         self._by_update[admitted.update_id] = upload.upload_id

@@ -53,7 +53,7 @@ DIALLING_OPTIONS: Final[tuple[Option, ...]] = (
 )
 SERVING_OPTIONS: Final[tuple[Option, ...]] = (
     *_SHARED,
-    # Two servers on one port would share its connections at random.
+    # Two servers on one port would share its connections at random: only workers want that.
     ("grpc.so_reuseport", 0),
     # Digests and numbers do not compress, and nobody gets to send a bomb: only the identity.
     ("grpc.compression_enabled_algorithms_bitset", 1),

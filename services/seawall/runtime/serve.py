@@ -47,7 +47,15 @@ from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
 from seawall.runtime.local import LocalServer
 from seawall.runtime.locks import DataDirectory
-from seawall.runtime.service import CHAOS, CONSENSUS, ROLES, Context, Service, SiteKeys
+from seawall.runtime.service import (
+    CHAOS,
+    CONSENSUS,
+    INGESTION,
+    ROLES,
+    Context,
+    Service,
+    SiteKeys,
+)
 from seawall.runtime.tls import Callers, client_server_credentials, peer_server_credentials
 from seawall.telemetry.exposition import MetricsServer
 from seawall.telemetry.logs import Log, open_log
@@ -79,6 +87,9 @@ CONTRACT: Final = (
     integrity_pb2,
     ledger_pb2,
 )
+SHARING_OPTIONS: Final = tuple(dict((*SERVING_OPTIONS, ("grpc.so_reuseport", 1))).items())
+"""Of a port that several processes listen at: the kernel gives each connection to one of them."""
+
 HEALTH_NAME: Final = "grpc.health.v1.Health"
 
 SERVER_GRACE_SECONDS: Final = 0.5
@@ -220,8 +231,10 @@ class _Process:
                 raise LocalError("SITE_CONFIG", "this build has no such role", field="roles")
             table = self.config.role_settings(name) if name != CHAOS else {}
             settings = check(roles[name].settings, table, place=name)
+            worker = self.config.worker if name == INGESTION else 0
             owner = f"{self.origin} site-{self.config.site} {name}"
-            directory = stack.enter_context(DataDirectory(self.config.data_dir / name, owner))
+            place = self.config.data_dir / (f"{name}-{worker}" if worker else name)
+            directory = stack.enter_context(DataDirectory(place, owner))
             services.append(roles[name].build(self.context(name, directory.path), settings))
         return tuple(services)
 
@@ -246,6 +259,7 @@ class _Process:
             log=self.log.bind(role=role),
             crash_points=self.crash_points,
             admission=self.admission,
+            worker=self.config.worker,
             disk=(self.seams and self.seams.disk) or SoundDisk(),
             seams=self.seams,
         )
@@ -272,7 +286,8 @@ class _Process:
         servers: list[grpc.aio.Server] = []
         ports: dict[str, int] = {}
         for offset, (name, credential) in enumerate(credentials.items()):
-            server = grpc.aio.server(options=SERVING_OPTIONS)
+            shared = name == "client" and config.shares_client_port
+            server = grpc.aio.server(options=SHARING_OPTIONS if shared else SERVING_OPTIONS)
             if credential is not None:
                 for service in services:
                     service.register(Guard(server, callers, config.site, wrap))

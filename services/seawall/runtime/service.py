@@ -100,8 +100,9 @@ class Context:
 
     `data_dir` belongs to this role alone and is locked. `entropy(n)` returns n random bytes.
     `admission` is one for all roles of the process: what one has verified, the others know.
-    `disk` is asked before each write and sync. `seams` are where this process may misbehave on
-    purpose; None unless chaos is enabled for it.
+    `worker` is this process's number among those that serve its role for the site. `disk` is asked
+    before each write and sync. `seams` are where this process may misbehave on purpose; None unless
+    chaos is enabled for it.
     """
 
     genesis: Genesis
@@ -117,6 +118,7 @@ class Context:
     log: Log
     crash_points: CrashPoints
     admission: AdmissionCache
+    worker: int = 0
     disk: Disk = field(default_factory=SoundDisk)
     seams: Seams | None = None
 

@@ -281,6 +281,32 @@ class IngestMetrics:
         )
 
 
+class SharedMetrics:
+    """What several ingestion workers of a site share in Redis."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Create the families."""
+        self.up = Gauge(
+            "seawall_ingest_shared_up", "1 while Redis answers this worker.", registry=registry
+        )
+        self.failures = Counter(
+            "seawall_ingest_shared_failures",
+            "Questions that Redis did not answer, by code.",
+            ("code",),
+            registry=registry,
+        )
+        self.rebuilds = Counter(
+            "seawall_ingest_shared_rebuilds",
+            "Times this worker told Redis everything: at its start, and after a loss.",
+            registry=registry,
+        )
+        self.conflicts = Counter(
+            "seawall_ingest_shared_conflicts",
+            "Claims that another worker had taken while Redis had lost them.",
+            registry=registry,
+        )
+
+
 class AggregationMetrics:
     """Cuts and versions."""
 

@@ -12,14 +12,17 @@ Secret NAME-contributors      NAME.key of each contributor
 Secret NAME-root              root-I.key, to be moved out of the cluster
 Secret NAME-runner            runner.key, runner.crt of the chaos runner, where a plan asks for one;
                               genesis does not know it, so it may come and go
+Secret NAME-POOL-redis        I.redis.password, I.redis.conf, where sites have a Redis of their own
 
 They are created only while none of them is there, and never changed: genesis is the name of its
-chain, and the keys are its sites.
+chain, and the keys are its sites. The passwords of Redis are no such thing: those that are missing
+are made at any time.
 """
 
 import base64
 import datetime as dt
 import json
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
@@ -47,6 +50,10 @@ from seawall.testbed.tasks import digits_task
 SITES_MIN: Final = 4
 """Fewer sites tolerate no faulty one."""
 
+REDIS_PASSWORD: Final = "redis.password"  # noqa: S105 - the name of a file
+REDIS_CONF: Final = "redis.conf"
+PASSWORD_BYTES: Final = 32
+
 KEEP: Final = {"helm.sh/resource-policy": "keep"}
 CONFIG_MAP: Final = "ConfigMap"
 RUNNER: Final = "runner"
@@ -69,7 +76,8 @@ class ClusterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     """What to make.
 
     `port` is the base port of every process; `wave_length` and `protocol` are those of genesis;
-    `labels` are put on every object; `runner` asks for an identity of the chaos runner.
+    `labels` are put on every object; `runner` asks for an identity of the chaos runner; `redis`
+    says that each site has a Redis of its own.
     """
 
     name: str
@@ -82,6 +90,7 @@ class ClusterPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
     interval_ms: int = 1000
     labels: dict[str, str] = {}
     runner: bool = False
+    redis: bool = False
 
     def network(self) -> NetworkPlan:
         """Return the plan of the network's genesis."""
@@ -147,6 +156,7 @@ def make_manifests(plan: ClusterPlan, scratch: Path) -> tuple[Manifest, ...]:
     return (
         *runner,
         *_site_secrets(plan, made),
+        *_redis_secrets(plan),
         _secret(plan, "contributors", {path.name: path.read_bytes() for path in people}),
         _secret(plan, "root", {path.name: path.read_bytes() for path in roots}),
         _config_map(
@@ -180,6 +190,9 @@ def ensure(plan: ClusterPlan, cluster: Cluster, scratch: Callable[[], Path]) -> 
             raise OperationalError("PKI_MISSING", hint)
         if plan.runner and cluster.read(SECRET, f"{plan.name}-{RUNNER}") is None:
             cluster.create(runner_secret(plan))
+        for manifest in _redis_secrets(plan):
+            if cluster.read(SECRET, manifest["metadata"]["name"]) is None:
+                cluster.create(manifest)
         return genesis
     if len(missing) < len(names):
         left = [f"{kind} {name}" for (kind, name), found in there.items() if found is not None]
@@ -187,7 +200,10 @@ def ensure(plan: ClusterPlan, cluster: Cluster, scratch: Callable[[], Path]) -> 
         raise LocalError("PKI_PARTIAL", hint)
     manifests = make_manifests(plan, scratch())
     for manifest in manifests:
-        cluster.create(manifest)
+        name = manifest["metadata"]["name"]
+        # Passwords of an earlier network under this name are as good as new ones.
+        if not name.endswith("-redis") or cluster.read(SECRET, name) is None:
+            cluster.create(manifest)
     return genesis_format.decode(manifests[-1]["data"][GENESIS_NAME].encode())
 
 
@@ -248,6 +264,17 @@ def _site_secrets(plan: ClusterPlan, made: MadeNetwork) -> tuple[Manifest, ...]:
             of_pool = files.setdefault((site.pool, what), {})
             of_pool.update({f"{site.number}.{name}": (keys / name).read_bytes() for name in names})
     return tuple(_secret(plan, f"{pool}-{what}", held) for (pool, what), held in files.items())
+
+
+def _redis_secrets(plan: ClusterPlan) -> tuple[Manifest, ...]:
+    """Return the passwords of each pool's Redis: as a file, and in its configuration."""
+    files: dict[str, dict[str, bytes]] = {}
+    for site in plan.sites if plan.redis else ():
+        password = secrets.token_hex(PASSWORD_BYTES)
+        of_pool = files.setdefault(site.pool, {})
+        of_pool[f"{site.number}.{REDIS_PASSWORD}"] = f"{password}\n".encode()
+        of_pool[f"{site.number}.{REDIS_CONF}"] = f"requirepass {password}\n".encode()
+    return tuple(_secret(plan, f"{pool}-redis", held) for pool, held in files.items())
 
 
 def _secret(plan: ClusterPlan, suffix: str, files: Mapping[str, bytes]) -> Manifest:

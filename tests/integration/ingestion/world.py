@@ -11,7 +11,7 @@ import grpc.aio
 import numpy as np
 
 from seawall.api.v1 import ingestion_pb2, ingestion_pb2_grpc, ledger_pb2, ledger_pb2_grpc, types_pb2
-from seawall.config import RoleName
+from seawall.config import RoleName, SiteConfig
 from seawall.domain.genesis import Task
 from seawall.errors import SeawallError
 from seawall.formats.oms import chunk_count
@@ -46,23 +46,27 @@ class World:
         self._members = members
         self._stops: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
         self._channels: dict[int, grpc.aio.Channel] = {}
+        self.addresses: dict[int, str] = {}
 
     async def start(self, *indices: int, **members: object) -> None:
         """Start sites and wait until their ports are open."""
         started = []
         for index in indices:
-            stop = asyncio.Event()
-            ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
-            wanted = tuple(self._roles)
-            config = self.sites.config(index, roles=wanted, **{**self._members, **members})
-            roles: dict[str, Role] = {name: self._roles[name] for name in wanted}
-            work = serve(
-                config, roles, log=open_log("error"), stop=stop, on_started=ports.set_result
+            config = self.sites.config(
+                index, roles=tuple(self._roles), **{**self._members, **members}
             )
-            self._stops[index] = (stop, self._group.create_task(work, name=f"site-{index}"))
-            started.append(ports)
+            started.append(self.launch(index, config))
         for ports in started:
             await ports
+
+    def launch(self, key: int, config: SiteConfig) -> "asyncio.Future[Ports]":
+        """Begin to serve with these settings; `stop` knows it by its key."""
+        stop = asyncio.Event()
+        ports: asyncio.Future[Ports] = asyncio.get_running_loop().create_future()
+        roles: dict[str, Role] = {name: self._roles[name] for name in config.roles}
+        work = serve(config, roles, log=open_log("error"), stop=stop, on_started=ports.set_result)
+        self._stops[key] = (stop, self._group.create_task(work, name=f"site-{key}"))
+        return ports
 
     async def stop(self, *indices: int) -> None:
         """Stop sites in good order."""
@@ -82,6 +86,11 @@ class World:
         if site not in self._channels:
             self._channels[site] = client_channel(self.sites.genesis.sites[site])
         return self._channels[site]
+
+    def dial(self, key: int, address: str) -> None:
+        """Let a key stand for a process of the first site that listens at this address."""
+        self.addresses[key] = address
+        self._channels[key] = client_channel(self.sites.genesis.sites[0], address=address)
 
     def ingestion(self, site: int = 0) -> "ingestion_pb2_grpc.IngestionServiceAsyncStub":
         """Return a site's way in."""

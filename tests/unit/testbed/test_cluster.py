@@ -255,3 +255,40 @@ def test_the_runner_may_come_later_and_stays_the_same(tmp_path: Path) -> None:
     first = objects.held[SECRET, "sea-runner"]
     ensure(later, objects, lambda: tmp_path / "unused")
     assert objects.held[SECRET, "sea-runner"] is first
+
+
+def test_each_site_has_a_password_for_its_redis_and_keeps_it(tmp_path: Path) -> None:
+    genesis, objects = made(tmp_path, redis=True)
+    passwords = []
+    for pool in ("north", "south"):
+        held = objects.held[SECRET, f"sea-{pool}-redis"]["data"]
+        for number in range(2):
+            password = base64.b64decode(held[f"{number}.redis.password"])
+            conf = base64.b64decode(held[f"{number}.redis.conf"])
+            assert conf == b"requirepass " + password
+            passwords.append(password)
+    assert len(dict.fromkeys(passwords)) == 4
+    before = dict(objects.held)
+    assert ensure(plan(redis=True), objects, lambda: tmp_path / "never") == genesis
+    assert objects.held == before
+
+
+def test_a_network_gets_passwords_when_it_gets_a_redis(tmp_path: Path) -> None:
+    genesis, objects = made(tmp_path)
+    names = list(objects.held)
+    assert not any("redis" in name for _, name in names)
+    assert ensure(plan(redis=True), objects, lambda: tmp_path / "never") == genesis
+    added = [name for kind, name in objects.held if (kind, name) not in names]
+    assert added == ["sea-north-redis", "sea-south-redis"]
+    # They are no keys of the chain: one that is lost is made anew.
+    del objects.held[SECRET, "sea-north-redis"]
+    assert ensure(plan(redis=True), objects, lambda: tmp_path / "never") == genesis
+    assert (SECRET, "sea-north-redis") in objects.held
+
+
+def test_passwords_alone_are_no_part_of_a_network(tmp_path: Path) -> None:
+    _, objects = made(tmp_path, redis=True)
+    left = {key: one for key, one in objects.held.items() if key[1].endswith("-redis")}
+    objects.held = dict(left)
+    ensure(plan(redis=True), objects, lambda: tmp_path / "anew")
+    assert {key: one for key, one in objects.held.items() if key in left} == left

@@ -1,7 +1,7 @@
 """The HTTP application: routes, and what stands around every one of them."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -59,16 +59,16 @@ class Counted:
     def __init__(self, app: ASGIApp, parts: Parts) -> None:
         """Stand before `app`."""
         self._app = app
-        self._quota = parts.quota
+        self._shared = parts.shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or refuse it with QUOTA_STREAMS."""
         host, port = scope["client"] or ("", 0)
         family = "ipv6" if ":" in host else "ipv4"
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             try:
-                stack.enter_context(self._quota.stream(f"{family}:{host}:{port}"))
-            except PeerError as refused:
+                await stack.enter_async_context(self._shared.stream(f"{family}:{host}:{port}"))
+            except SeawallError as refused:
                 await problem(refused)(scope, receive, send)
                 return
             await self._app(scope, receive, send)

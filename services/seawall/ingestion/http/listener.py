@@ -166,6 +166,8 @@ class HttpListener:
                 lambda: BoundedProtocol(self._config, self._state, self._settings),
                 host.strip("[]"),
                 int(port),
+                # As at the port of gRPC: the kernel spreads connections over the workers.
+                reuse_port=self._settings.workers > 1 or None,
                 ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS_MAX,
                 ssl_shutdown_timeout=STOP_SECONDS_MAX,

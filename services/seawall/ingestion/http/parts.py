@@ -7,14 +7,14 @@ from seawall.ingestion.host import OwnLog
 from seawall.ingestion.http.bodies import Bodies
 from seawall.ingestion.intake import Intake
 from seawall.ingestion.receiving import Receiving
-from seawall.ingestion.streams import StreamQuota
+from seawall.ingestion.shared import Shared
 from seawall.ingestion.watching import Watching
 from seawall.telemetry.logs import Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Parts of one site's way in; `quota` counts streams and requests of every port together."""
+    """Parts of one site's way in; `shared` counts streams and requests of every port together."""
 
     settings: IngestionSettings
     intake: Intake
@@ -22,5 +22,5 @@ class Parts:
     watching: Watching
     log: OwnLog
     bodies: Bodies
-    quota: StreamQuota
+    shared: Shared
     events: Log

@@ -1,0 +1,217 @@
+"""Several workers of one site: what one began another ends, and Redis may fail at any time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seawall.api.v1 import types_pb2
+from seawall.client.links import PASSING, PASSING_AREAS
+from tests.cases.authors import WIDE, Signed
+from tests.cases.redis_server import RedisServer, needs_redis, redis_server
+from tests.integration.ingestion.workers import (
+    FIRST_KEY,
+    WORKERS,
+    entries_of,
+    open_workers,
+    outcome,
+    worker_of,
+)
+from tests.integration.ingestion.world import World, missing, refusal_of, whole
+
+pytestmark = [needs_redis, pytest.mark.timeout(600)]
+
+KEYS = tuple(range(FIRST_KEY, FIRST_KEY + WORKERS))
+FIRST, SECOND = KEYS
+RECEIVED = types_pb2.UPDATE_STAGE_RECEIVED
+COMMITTED = types_pb2.UPDATE_STAGE_COMMITTED
+TRIES_MAX = 200
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path / "redis") as running:
+        yield running
+
+
+async def test_an_upload_goes_on_at_another_worker(tmp_path: Path, server: RedisServer) -> None:
+    async with open_workers(tmp_path, server) as world:
+        update = world.authors[0].update(WIDE)
+        opened = await world.open(update, FIRST)
+        assert missing(opened, update) == [0, 1, 2]
+        chunks = list(enumerate(update.chunks))
+        assert await world.send(opened.upload_id, chunks[:1], FIRST) == [(0, "")]
+        assert await world.send(opened.upload_id, chunks[:2], SECOND) == [
+            (0, "CHUNK_ORDER"),
+            (1, ""),
+        ]
+        assert (await refusal_of(world.finish(opened.upload_id, FIRST))).code == "INCOMPLETE"
+        again = await world.open(update, SECOND)
+        assert again.upload_id == opened.upload_id
+        assert missing(again, update) == [2]
+        # What Redis loses is asked of the ledger again: no chunk is sent twice.
+        server.ask("FLUSHALL")
+        assert (await refusal_of(world.finish(opened.upload_id, SECOND))).code == "UPLOAD_UNKNOWN"
+        resumed, sent = await world.upload(update, FIRST)
+        assert sent == [2]
+        assert (await world.finish(resumed, SECOND)).stage == RECEIVED
+        *_, seen = await world.watch([update.update_id], FIRST)
+        assert seen.stage == COMMITTED
+
+
+async def test_workers_take_a_number_and_a_payload_once(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    async with open_workers(tmp_path, server) as world:
+        owner = world.authors[0]
+        first = owner.update(seq=9)
+        same_seq, same_payload = owner.update(seq=9), owner.signed(first.payload)
+        async with asyncio.TaskGroup() as group:
+            # The same update at both is one update.
+            both = [group.create_task(world.submit([whole(first)], key)) for key in KEYS]
+        ends = [task.result()[-1] for task in both]
+        assert [one.stage for one in ends] == [COMMITTED, COMMITTED]
+        assert ends[0].entry_index == ends[1].entry_index
+        for key in KEYS:
+            for other, code in ((same_seq, "REPLAY_SEQ"), (same_payload, "REPLAY_PAYLOAD")):
+                assert outcome(await world.submit([whole(other)], key)) == code
+        assert [one["updateId"] for one in await entries_of(world, 0)] == [first.update_id.hex()]
+
+
+async def test_one_port_is_served_by_all_workers(tmp_path: Path, server: RedisServer) -> None:
+    async with open_workers(tmp_path, server, same_port=True) as world:
+        authors = world.authors[:4]
+        # The kernel deals connections out; with 24 of them, one worker alone gets none in 2^-23.
+        for number in range(24):
+            await renew_connection(world)
+            update = authors[number % len(authors)].update()
+            assert outcome(await world.submit([whole(update)], FIRST)) == "COMMITTED"
+        brought = Counter(map(worker_of, await entries_of(world, 0)))
+        assert sorted(brought) == list(range(WORKERS))
+        assert sum(brought.values()) == 24
+        # One leaves; the port goes on.
+        await world.stop(SECOND)
+        for author in authors:
+            await renew_connection(world)
+            assert outcome(await world.submit([whole(author.update())], FIRST)) == "COMMITTED"
+
+
+async def renew_connection(world: World) -> None:
+    """Dial anew, so that another worker may answer."""
+    await world.channel(FIRST).close()
+    world.dial(FIRST, world.addresses[FIRST])
+
+
+def passes(code: str) -> bool:
+    return code in PASSING or code.startswith(PASSING_AREAS)
+
+
+class Load:
+    """Contributors that send each update until it is committed, here or at the other worker."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._stop = asyncio.Event()
+        self.acknowledged: list[Signed] = []
+        self.refused: Counter[str] = Counter()
+        self.felt = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let contributors end their last updates."""
+        self._stop.set()
+
+    async def contribute(self, index: int) -> None:
+        """Send updates one after the other."""
+        author, turn = self._world.authors[index], index
+        while not self._stop.is_set():
+            update = author.update()
+            for _ in range(TRIES_MAX):
+                turn += 1
+                events = await self._world.submit([whole(update)], KEYS[turn % WORKERS])
+                ended = outcome(events)
+                if ended == "COMMITTED":
+                    self.acknowledged.append(update)
+                    break
+                assert passes(ended), ended
+                self.refused[ended] += 1
+                self.felt.set()
+                await asyncio.sleep(0.02)
+            else:
+                raise AssertionError("an update never got in")
+
+
+async def both_at_once(world: World, rivals: list[Signed]) -> list[bool]:
+    """Send one update to each worker at the same time; return whether each was received."""
+    async with asyncio.TaskGroup() as group:
+        sent = [
+            group.create_task(world.submit([whole(one)], key))
+            for one, key in zip(rivals, KEYS, strict=True)
+        ]
+    return [any(one.stage == RECEIVED for one in task.result()) for task in sent]
+
+
+async def test_workers_that_agree_on_nothing_still_accept_a_number_once(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    async with open_workers(tmp_path, server, apart=True) as world:
+        cheat, honest = world.authors[4], world.authors[0]
+        both_received = 0
+        for seq in range(1, 5):
+            pair = [cheat.update(seq=seq), cheat.update(seq=seq)]
+            both_received += all(await both_at_once(world, pair))
+        assert both_received, "each worker took one of two updates under one number"
+        update = honest.update()
+        assert outcome(await world.submit([whole(update)], FIRST)) == "COMMITTED"
+        specs = await entries_of(world, 0)
+        numbers = Counter((one["contributor"], one["seq"]) for one in specs)
+        assert max(numbers.values()) == 1
+
+
+async def test_a_redis_that_is_emptied_and_killed_costs_nobody_anything(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    async with open_workers(tmp_path, server) as world:
+        load = Load(world)
+        cheat = world.authors[4]
+        async with asyncio.TaskGroup() as group:
+            for index in range(4):
+                group.create_task(load.contribute(index))
+            for seq in range(1, 7):
+                pair = [cheat.update(seq=seq), cheat.update(seq=seq)]
+                async with asyncio.TaskGroup() as losing:
+                    emptying = losing.create_task(empty_often(server))
+                    await both_at_once(world, pair)
+                    emptying.cancel()
+                if seq % 3 == 0:
+                    await asyncio.to_thread(server.kill)
+                    await until_refused(load)
+                    await asyncio.to_thread(server.start)
+            load.stop()
+        wanted = [one.update_id for one in load.acknowledged]
+        for site in range(4):
+            async with asyncio.timeout(60):
+                await world.watch(wanted[-1000:], site or FIRST)
+            specs = await entries_of(world, site)
+            numbers = Counter((one["contributor"], one["seq"]) for one in specs)
+            assert max(numbers.values()) == 1, "no number is accepted twice"
+            there = {bytes.fromhex(one["updateId"]) for one in specs}
+            lost = [one.hex() for one in wanted if one not in there]
+            assert lost == [], "what was acknowledged is there"
+        assert load.refused, "Redis was away, and updates were refused for it"
+        assert any(code.startswith("SHARED_") for code in load.refused)
+
+
+async def empty_often(server: RedisServer) -> None:
+    """Empty Redis as often as there is a turn."""
+    while True:
+        await asyncio.to_thread(server.ask, "FLUSHALL")
+
+
+async def until_refused(load: Load) -> None:
+    """Wait until contributors have felt that Redis is away."""
+    async with asyncio.timeout(120):
+        for _ in range(2):
+            load.felt.clear()
+            await load.felt.wait()
