@@ -85,10 +85,10 @@ class Receiving:
 
         Raises:
             PeerError: why the chunk is refused: CHUNK_*.
-            OperationalError: STORE_*, RPC_*, DEADLINE.
+            OperationalError: STORE_*, RPC_*, SHARED_*, DEADLINE.
 
         """
-        upload = self.uploads.find(upload_id, self._now())
+        upload = await self._sessions.find(upload_id)
         stream = UploadStream() if upload is None else upload.requests
         refusal = await self.take_chunk(stream, upload_id, index, data)
         if refusal is not None:
