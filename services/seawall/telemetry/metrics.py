@@ -114,8 +114,6 @@ class ConsensusMetrics:
             "Updates in blocks, by what became of them.",
             "outcome",
         )
-        for outcome in ("direct", "indirect", "skipped"):
-            self.leaders(outcome)
         self.byzantine_evidence = _counter_of(
             registry,
             "consensus_byzantine_evidence",
@@ -129,10 +127,12 @@ class ConsensusMetrics:
         self.mempool_rejected = self._counter(
             "mempool_rejected", "Submissions to consensus that were refused.", "reason"
         )
-        self._standing()
+        self._gauges()
+        for outcome in ("direct", "indirect", "skipped"):
+            self.leaders(outcome)
 
-    def _standing(self) -> None:
-        """Create the families that say how things stand now."""
+    def _gauges(self) -> None:
+        """Create what goes up and down."""
         self.round = self._gauge("consensus_round", "Threshold clock round.")
         self.committed_height = self._gauge("consensus_committed_height", "Last commit's index.")
         self.timeout = self._gauge("consensus_timeout_seconds", "Current leader timeout.")

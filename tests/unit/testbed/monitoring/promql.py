@@ -1,13 +1,21 @@
 """Expressions as Prometheus reads them: the series that they name, and how they use them."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 import promql_parser
 from promql_parser import Call, Expr, MatrixSelector, VectorSelector
 
-from seawall.telemetry.metrics import Registry
+from seawall.telemetry.metrics import (
+    AggregationMetrics,
+    ChaosMetrics,
+    ConsensusMetrics,
+    IngestMetrics,
+    IntegrityMetrics,
+    LedgerMetrics,
+    Registry,
+    open_registry,
+)
 
 GRAFANA: Final = (("$__rate_interval", "1m"), ("$network", "local"), ("$site", ".*"))
 """What Grafana puts in for its variables."""
@@ -52,13 +60,19 @@ def calls(expr: str) -> list[tuple[str, str]]:
     ]
 
 
-def exposed(registries: Iterable[Registry]) -> set[str]:
-    """Return the names of all series that these registries can expose."""
-    found = set()
-    for registry in registries:
-        for family in registry.collect():
-            found |= sample_names(family.name, family.type)
-    return found
+def site_registry() -> Registry:
+    """Return a registry with every family of a site."""
+    registry = open_registry("1.0")
+    ConsensusMetrics(registry, "sync")
+    for kind in (AggregationMetrics, ChaosMetrics, IngestMetrics, IntegrityMetrics, LedgerMetrics):
+        kind(registry)
+    return registry
+
+
+def exposed(registry: Registry) -> set[str]:
+    """Return the names of all series that a registry can expose."""
+    families = list(registry.collect())
+    return set[str]().union(*(sample_names(one.name, one.type) for one in families))
 
 
 def sample_names(family: str, kind: str) -> set[str]:

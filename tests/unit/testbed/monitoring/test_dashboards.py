@@ -9,22 +9,13 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from seawall.cli.main import main
-from seawall.telemetry.metrics import (
-    AggregationMetrics,
-    ChaosMetrics,
-    ConsensusMetrics,
-    IngestMetrics,
-    IntegrityMetrics,
-    LedgerMetrics,
-    open_registry,
-)
 from seawall.testbed.monitoring.boards import BOARDS
 from seawall.testbed.monitoring.grafana import FAULT_TEXTS, FAULTS, render
 from seawall.testbed.monitoring.panels import Board
 from seawall.testbed.monitoring.rules import ALERTS, RECORDINGS
 from tests.tidy.checkout import ROOT
 from tests.unit.testbed.monitoring.lint import Document, findings
-from tests.unit.testbed.monitoring.promql import exposed, names
+from tests.unit.testbed.monitoring.promql import exposed, names, site_registry
 
 FILES = ROOT / "helm" / "seawall" / "files"
 SCRAPING = {"up"}
@@ -34,17 +25,7 @@ every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.n
 
 
 def known() -> set[str]:
-    registry = open_registry("1.0")
-    ConsensusMetrics(registry, "sync")
-    for kind in (
-        AggregationMetrics,
-        ChaosMetrics,
-        IngestMetrics,
-        IntegrityMetrics,
-        LedgerMetrics,
-    ):
-        kind(registry)
-    return exposed([registry]) | SCRAPING | {one.record for one in RECORDINGS}
+    return exposed(site_registry()) | SCRAPING | {one.record for one in RECORDINGS}
 
 
 def test_there_are_six_and_they_are_the_files_of_the_chart(

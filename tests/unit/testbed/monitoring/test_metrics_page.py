@@ -2,18 +2,10 @@
 
 import re
 
-from seawall.telemetry.metrics import (
-    AggregationMetrics,
-    ChaosMetrics,
-    ConsensusMetrics,
-    IngestMetrics,
-    IntegrityMetrics,
-    LedgerMetrics,
-    open_registry,
-)
 from seawall.testbed.monitoring.boards import BOARDS
 from seawall.testbed.monitoring.rules import ALERTS, RECORDINGS
 from tests.tidy.checkout import ROOT
+from tests.unit.testbed.monitoring.promql import site_registry
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 
@@ -27,11 +19,7 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_every_family_has_a_row() -> None:
-    registry = open_registry("1.0")
-    ConsensusMetrics(registry, "sync")
-    for kind in (AggregationMetrics, ChaosMetrics, IngestMetrics, IntegrityMetrics, LedgerMetrics):
-        kind(registry)
-    families = {family.name for family in registry.collect()}
+    families = {family.name for family in site_registry().collect()}
     own = {name.removeprefix("seawall_") for name in families if name.startswith("seawall_")}
     own = own - {"build"} | {"build_info"}
     told = [name.strip("`") for name, _ in rows("Families")]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
 from seawall.testbed.monitoring.rules import ALERTS, RECORDINGS, render
 from tests.unit.testbed.monitoring.alarms import CASES, RECORDED, document
+from tests.unit.testbed.monitoring.promql import site_registry
 
 PROMTOOL = shutil.which("promtool") or ""
 PROMTOOL_SECONDS_MAX = 100
@@ -54,6 +56,21 @@ def test_rules_are_those_of_prometheus(tmp_path: Path) -> None:
     done = promtool("check", "rules", "rules.yaml", directory=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{len(ALERTS) + len(RECORDINGS)} rules found" in done.stdout
+
+
+@needs_promtool
+def test_families_are_named_as_prometheus_would_have_them() -> None:
+    page = generate_latest(site_registry()).decode()
+    for text, fine in ((page, True), (page.replace("_seconds", "_ms"), False)):
+        done = subprocess.run(
+            [PROMTOOL, "check", "metrics"],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=text,
+            timeout=PROMTOOL_SECONDS_MAX,
+        )
+        assert (done.returncode == 0) == fine, done.stderr
 
 
 MUTANTS = {
