@@ -108,7 +108,7 @@ def note(outcome: Outcome, events: Sequence[types_pb2.UpdateEvent]) -> None:
 
 def code_of(failure: grpc.RpcError) -> str:
     """Return the code that a call ended with; nobody knows of an update whose call was lost."""
-    facts = {key: str(value) for key, value in failure.trailing_metadata() or ()}
+    facts = {one.key: str(one.value) for one in failure.trailing_metadata() or ()}
     status = failure.code()
     return facts.get(CODE_KEY) or (UNANSWERED if status in LOST else f"GRPC_{status.name}")
 
