@@ -199,6 +199,7 @@ def test_settings_are_those_that_the_code_reads(shape: Path, tmp_path: Path) -> 
     sites = []
     for name, text in settings["data"].items():
         (tmp_path / name).write_text(text)
+        sites.append(load(tmp_path / name, roles=["ledger"]).site)
         for role in ROLES:
             config = load(tmp_path / name, roles=[role])
             assert config.port == BASE
@@ -207,7 +208,6 @@ def test_settings_are_those_that_the_code_reads(shape: Path, tmp_path: Path) -> 
             found = check(kind, config.role_settings(role))
             if role == "consensus":
                 assert found.frame_address == f"{config.host}:{FRAMES}"
-        sites.append(config.site)
     assert sites == list(range(len(sites)))
     for name, pod in site_pods(documents).items():
         container, *others = pod["containers"]
