@@ -271,15 +271,15 @@ def test_settings_are_those_that_the_code_reads(shape: Path, tmp_path: Path) -> 
     sites = []
     for name, text in settings["data"].items():
         (tmp_path / name).write_text(text)
-        configs = [load(tmp_path / name, roles=[role]) for role in ROLES]
-        for role, config in zip(ROLES, configs, strict=True):
+        sites.append(load(tmp_path / name, roles=["ledger"]).site)
+        for role in ROLES:
+            config = load(tmp_path / name, roles=[role])
             assert config.port == BASE
             module = importlib.import_module(f"seawall.{role}.config")
             kind = getattr(module, f"{role.capitalize()}Settings")
             found = check(kind, config.role_settings(role))
             if role == "consensus":
                 assert found.frame_address == f"{config.host}:{FRAMES}"
-        sites.append(configs[0].site)
     assert sites == list(range(len(sites)))
     for name, pod in site_pods(documents).items():
         container, *others = pod["containers"]

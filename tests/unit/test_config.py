@@ -7,6 +7,7 @@ import pytest
 from seawall.config import ALL_ROLES, SiteConfig, check, load
 from seawall.consensus.config import ConsensusSettings
 from seawall.errors import LocalError, OperationalError
+from seawall.ingestion.config import IngestionSettings
 from seawall.runtime.service import ROLES
 
 FILE = """
@@ -101,3 +102,33 @@ def test_files_that_are_no_toml(tmp_path: Path, data: bytes) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OperationalError, match=r"SITE_CONFIG_READ.*none\.toml"):
         load(tmp_path / "none.toml")
+
+
+def test_workers_have_the_port_for_clients_in_common() -> None:
+    site = {"site": 0, "genesis": "g", "data_dir": "d", "keys_dir": "k", "port": 7000}
+    table = {"workers": 3, "redis": {"url": "redis://there:6379/0"}}
+    for worker in range(3):
+        config = SiteConfig.model_validate(
+            {**site, "roles": ["ingestion"], "worker": worker, "ingestion": table}
+        )
+        assert config.shares_client_port
+        ports = [config.listen_port(offset) for offset in range(4)]
+        assert ports == [7000, *(7000 + 10 * worker + offset for offset in (1, 2, 3))]
+    alone = SiteConfig.model_validate({**site, "roles": ["ingestion"]})
+    assert not alone.shares_client_port
+    # The table stands in the file of all roles, and means nothing to others.
+    ledger = SiteConfig.model_validate({**site, "roles": ["ledger"], "ingestion": table})
+    assert not ledger.shares_client_port
+    for members in ({"ingestion": table}, {"worker": 1}):
+        with pytest.raises(LocalError, match="processes of its own"):
+            check(SiteConfig, {**site, **members})
+
+
+@pytest.mark.parametrize(
+    "redis",
+    [None, {"url": "http://there"}, {"url": "redis://:secret@there"}, {"url": "redis://t", "x": 1}],
+)
+def test_workers_need_a_redis_whose_address_has_no_password(redis: object) -> None:
+    with pytest.raises(LocalError, match="SITE_CONFIG") as raised:
+        check(IngestionSettings, {"workers": 2, "redis": redis}, place="ingestion")
+    assert "secret" not in str(raised.value)

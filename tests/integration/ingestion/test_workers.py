@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from seawall.api.v1 import types_pb2
 from seawall.client.links import PASSING, PASSING_AREAS
+from seawall.runtime.status import error_from
 from tests.cases.authors import WIDE, Signed
 from tests.cases.redis_server import RedisServer, needs_redis, redis_server
 from tests.integration.ingestion.workers import (
@@ -82,26 +84,34 @@ async def test_workers_take_a_number_and_a_payload_once(
 
 async def test_one_port_is_served_by_all_workers(tmp_path: Path, server: RedisServer) -> None:
     async with open_workers(tmp_path, server, same_port=True) as world:
-        authors = world.authors[:4]
-        # The kernel deals connections out; with 24 of them, one worker alone gets none in 2^-23.
-        for number in range(24):
-            await renew_connection(world)
-            update = authors[number % len(authors)].update()
-            assert outcome(await world.submit([whole(update)], FIRST)) == "COMMITTED"
-        brought = Counter(map(worker_of, await entries_of(world, 0)))
-        assert sorted(brought) == list(range(WORKERS))
-        assert sum(brought.values()) == 24
+        # The kernel deals connections out: in 64 of them, each worker gets one.
+        for _ in range(64):
+            await commit_by_a_new_connection(world)
+            if len(dict.fromkeys(map(worker_of, await entries_of(world, 0)))) == WORKERS:
+                break
+        else:
+            raise AssertionError("one worker got everything")
         # One leaves; the port goes on.
         await world.stop(SECOND)
-        for author in authors:
-            await renew_connection(world)
-            assert outcome(await world.submit([whole(author.update())], FIRST)) == "COMMITTED"
+        for _ in range(3):
+            await commit_by_a_new_connection(world)
 
 
-async def renew_connection(world: World) -> None:
-    """Dial anew, so that another worker may answer."""
+async def commit_by_a_new_connection(world: World) -> None:
+    """Dial anew, so that another worker may answer, and have an update committed."""
     await world.channel(FIRST).close()
     world.dial(FIRST, world.addresses[FIRST])
+    update = world.authors[0].update()
+    for _ in range(TRIES_MAX):
+        try:
+            assert outcome(await world.submit([whole(update)], FIRST)) == "COMMITTED"
+        except grpc.aio.AioRpcError as failure:
+            # A busy machine may not greet within the short time that a dialler waits.
+            if error_from(failure).code != "RPC_UNAVAILABLE":
+                raise
+        else:
+            return
+    raise AssertionError("nobody answers at the port")
 
 
 def passes(code: str) -> bool:
