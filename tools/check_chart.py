@@ -36,7 +36,7 @@ WRITTEN = (
 
 ACCEPTED: Mapping[str, str] = {
     "CKV_K8S_21": "manifests of a chart have no namespace of their own: helm -n says which",
-    "CKV_K8S_11": "a CPU limit throttles a replica for tenths of a second, longer than a round takes",
+    "CKV_K8S_11": "a CPU limit throttles a replica for longer than a round takes",
     "CKV_K8S_43": "a checkout is tried by tag; a release pins image.tag=TAG@sha256:...",
     "CKV_K8S_15": "edge nodes start from images that were loaded into them, without a registry",
     "CKV_K8S_38": "these two ask the API server: who makes the keys, and the chaos runner",
