@@ -12,6 +12,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Of `make check-chart`, apart from what Seawall is built and run with.
+LINTERS := .venv-linters
 DEMO_FLAGS ?=
 SOAK_FLAGS ?=
 SWEEP_FLAGS ?=
@@ -127,6 +129,12 @@ format: setup ## Format and repair what can be repaired; regenerate pages.
 	@$(BIN)/python tools/chart_values.py
 	@$(BIN)/python -m tests.cases.bad_input_page
 	@$(BIN)/seawall dashboards --out $(MONITORING)
+
+.PHONY: check-chart
+check-chart: $(BIN)/python ## Check chart, image and manifests with checkov, hadolint and others.
+	@[ -x $(LINTERS)/bin/checkov ] || { echo "set-up: linters in $(LINTERS)"; \
+	$(PYTHON) -m venv $(LINTERS) && $(LINTERS)/bin/pip install --quiet -r tools/chart_linters.txt; }
+	@$(LINTERS)/bin/python tools/check_chart.py
 
 .PHONY: overlays
 overlays: setup ## Write k8s/overlays and the Jobs of k8s/chaos from the chart; needs helm.

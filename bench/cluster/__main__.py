@@ -16,8 +16,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-from bench.cluster import disturbance, foreign
+from bench.cluster import chaos, disturbance, foreign
 from bench.cluster.kube import Namespace, SkipError, StepError, run
 from bench.cluster.programs import HELM, KUBECTL, missing
 from bench.cluster.release import (
@@ -31,7 +32,11 @@ from bench.cluster.traffic import Traffic
 from bench.tables import Cell, render
 
 MARK = "seawall.dev/test-k8s"
-LABELS = {MARK: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+LABELS = {
+    MARK: "true",
+    "pod-security.kubernetes.io/enforce": "restricted",
+    "seawall.dev/chaos": "enabled",
+}
 DEFAULTS = "seawall-test-defaults"
 POOLS = "seawall-test-pools"
 SITES_MIN = 4
@@ -109,13 +114,15 @@ def on_pools(namespace: Namespace, options: argparse.Namespace, journal: Journal
     journal.step("load starts", traffic.start)
 
     def upgrade() -> str:
-        note = release.upgrade({"logLevel": "debug"})
+        note = release.upgrade({"chaos": {"enabled": True}})
         return f"{note}, next commit {traffic.goes_on():.0f} s later"
 
     journal.step("upgrade under load", upgrade)
     journal.step("drain a node", lambda: disturbance.drain(release, traffic, f))
     journal.step("cut a node off", lambda: disturbance.cut_node(release, traffic, f))
     journal.step("cut a site off by policy", lambda: disturbance.cut_site(release, traffic))
+    for name in ("cut-one-site", "kill-one-site"):
+        journal.step(f"chaos Job {name}", partial(chaos.experiment, release, name))
     journal.step("rollback under load", release.rollback)
     journal.step("load ends", lambda: judge(traffic))
     journal.step("foreign client", lambda: foreign.ask(release))

@@ -103,6 +103,8 @@ class Release:
         """Remove it, and demand that nothing stays but what says so."""
         words = ("uninstall", RELEASE, "--wait", "--timeout", self.namespace.limit(180))
         self.namespace.charts(*words, seconds=210)
+        for selector in ("app.kubernetes.io/component=chaos", "seawall.dev/chaos-run=true"):
+            self.namespace.kube("delete", "jobs,configmaps", "-l", selector)
         self.namespace.kube("delete", "pod", TEST_POD, "--ignore-not-found")
         self.namespace.until(
             lambda: not self.pods(), 120.0, "pods of an uninstalled release are gone"

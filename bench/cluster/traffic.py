@@ -16,6 +16,7 @@ PROGRESS_SECONDS_MAX: Final = 90.0
 DONE_SECONDS_MAX: Final = 480.0
 LINES_MAX: Final = 400
 CONTRIBUTORS: Final = 6
+OTHERS: Final = 8
 
 
 class Traffic:
@@ -26,8 +27,8 @@ class Traffic:
         self.namespace = namespace
         self.name = f"load-{number}"
         self._image = image
-        # Contributor 0 signs for `helm test`.
-        self._first = 1 + number * CONTRIBUTORS
+        # The first ones sign for `helm test`, and load the sites in chaos experiments.
+        self._first = OTHERS + number * CONTRIBUTORS
         self._rate = rate
 
     def start(self) -> str:
