@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from seawall.chaos.runner.records import Began, Intended, encode
+from seawall.chaos.runner.records import Began, Intended, Record, encode
 from seawall.cli.main import main
 from seawall.testbed.processes import ProcessRecord, record_of
 from tests.tidy import checkout
@@ -119,7 +119,7 @@ def test_clean_leaves_a_run_alone_whose_runner_goes_on(
     home = tmp_path / "run"
     home.mkdir()
     (home / "experiment.yaml").write_text(TEXT, encoding="utf-8")
-    records = [
+    records: list[Record] = [
         Began(at_us=0, run="run", experiment="small", platform="local", place=str(home)),
         Intended(at_us=1, injection=injection(0, 1), lease_seconds=30),
     ]
