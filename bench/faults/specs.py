@@ -1,4 +1,4 @@
-"""What the last of the sites does to itself, by its fault plane."""
+"""What the last of the sites does to itself by its fault plane, and how it lies by its settings."""
 
 from collections.abc import Mapping
 
@@ -27,3 +27,17 @@ SPECS: Mapping[str, pb.FaultSpec] = {
     "slow-disk": pb.FaultSpec(disk=pb.DiskFault(sync_add_us=30_000, sync_sigma=0.5)),
 }
 """What is done to one site while it runs, and taken back."""
+
+SCRIPTS: Mapping[str, str] = {
+    "censor": "peers = [0]",
+    "delay": "rounds = 3",
+    "equivocate": "peers = [1]",
+    "forge": "",
+    "garbage_shares": "",
+    "reject_all": "",
+    "selective": "peers = [0]",
+    "stale_parents": "rounds = 3",
+    "two_chains": "peers = [1]",
+    "withhold": "peers = [0]",
+}
+"""Behaviours of `seawall.consensus.byzantine.table`, and the parameters that they get here."""

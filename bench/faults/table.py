@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from bench.faults.network import FaultNetwork
-from bench.faults.specs import SPECS
+from bench.faults.specs import SCRIPTS, SPECS
 from seawall.api.v1 import fault_plane_pb2
 from seawall.runtime.crash import EXIT_CODE, POINTS
 from seawall.testbed.judging import convicted
@@ -337,20 +337,6 @@ async def lie_and_kill(scene: Scene) -> None:
 
 # --- lies --------------------------------------------------------------------------------------
 
-
-SCRIPTS: Mapping[str, str] = {
-    "censor": "peers = [0]",
-    "delay": "rounds = 3",
-    "equivocate": "peers = [1]",
-    "forge": "",
-    "garbage_shares": "",
-    "reject_all": "",
-    "selective": "peers = [0]",
-    "stale_parents": "rounds = 3",
-    "two_chains": "peers = [1]",
-    "withhold": "peers = [0]",
-}
-"""Behaviours of `seawall.consensus.byzantine.table`, and the parameters that they get here."""
 
 TWINS = ("equivocate", "two_chains")
 """Behaviours that leave two signed blocks for one slot."""

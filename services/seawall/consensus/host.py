@@ -67,12 +67,7 @@ class ConsensusHost:
         parameters = context.genesis.consensus
         metrics = ConsensusMetrics(context.registry, parameters.protocol)
         self.reporting = Reporting(metrics, context.log, context.clock, context.site)
-        self.commits = CommitLog(
-            context.data_dir / "commits",
-            size_bytes_max=settings.history_bytes_max,
-            segment_size_bytes_max=settings.segment_bytes_max,
-            disk=context.disk,
-        )
+        self.commits = _open_commits(context, settings)
         self.journal = FileJournal(
             context.data_dir / "journal",
             context.crash_points,
@@ -356,6 +351,15 @@ class ConsensusHost:
         assert self._feed is not None
         self._feed.deliver(outcome.deliver)
         self.reporting.delivered(outcome.deliver, self.pending)
+
+
+def _open_commits(context: Context, settings: ConsensusSettings) -> CommitLog:
+    return CommitLog(
+        context.data_dir / "commits",
+        size_bytes_max=settings.history_bytes_max,
+        segment_size_bytes_max=settings.segment_bytes_max,
+        disk=context.disk,
+    )
 
 
 def _fail(failure: asyncio.Future[None], fault: BaseException) -> None:

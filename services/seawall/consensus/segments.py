@@ -134,7 +134,15 @@ class SegmentedLog:
                 no torn tail; JOURNAL_IO when a file cannot be read.
 
         """
-        numbers = self._lose()
+        try:
+            unsynced.lose(self._directory)
+        except OSError as fault:
+            raise self._failure(fault) from fault
+        numbers = sorted(
+            int(found[1])
+            for entry in self._directory.iterdir()
+            if (found := _NAME.fullmatch(entry.name)) is not None
+        )
         expected: int | None = None
         for number in numbers:
             last = number == numbers[-1]
@@ -159,24 +167,6 @@ class SegmentedLog:
         self.next_sequence = expected or self.next_sequence
         self._marked = self.next_sequence - 1
         self._kept = Place(self._segments[-1] if self._segments else 0, self._size_bytes)
-
-    def _lose(self) -> list[int]:
-        """Lose what a lying disk has promised; return the numbers of the segments, in order."""
-        found = self._found()
-        try:
-            lost = unsynced.lose(self._directory, [(one, self._path(one)) for one in found])
-        except OSError as fault:
-            raise self._failure(fault) from fault
-        except ValueError as fault:
-            raise _corrupt(self._directory / unsynced.NOTE, 0, "it is no note") from fault
-        return self._found() if lost else found
-
-    def _found(self) -> list[int]:
-        return sorted(
-            int(found[1])
-            for entry in self._directory.iterdir()
-            if (found := _NAME.fullmatch(entry.name)) is not None
-        )
 
     def _frames(
         self, data: bytes, head: "_Head", *, last: bool

@@ -6,13 +6,15 @@ note only while a disk lies, and until the first real sync after it.
 """
 
 import os
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import Final
 
+from seawall.errors import OperationalError
 from seawall.runtime.locks import sync_directory, write_durably
 
 NOTE: Final = "unsynced"
+_NOTE: Final = re.compile(r"([0-9]{1,12}) ([0-9]{1,18})\n")
 
 
 def note(directory: Path, segment: int, size_bytes: int) -> None:
@@ -26,20 +28,26 @@ def forget(directory: Path) -> None:
     sync_directory(directory)
 
 
-def lose(directory: Path, segments: Iterable[tuple[int, Path]]) -> bool:
-    """Cut the segments back to what the note says; return whether there was one.
+def lose(directory: Path) -> None:
+    """Cut the log back to what the note says, if there is one.
 
-    Raises OSError, and ValueError for a note that is none.
+    Raises:
+        OSError: the disk refused.
+        OperationalError: JOURNAL_CORRUPT when the note is none.
+
     """
     try:
         text = (directory / NOTE).read_text(encoding="ascii")
     except FileNotFoundError:
-        return False
-    kept, size_bytes = (int(word) for word in text.split())
-    for number, path in segments:
-        if number > kept:
+        return
+    found = _NOTE.fullmatch(text)
+    if found is None:
+        hint = f"{NOTE}: it is no note: restore this directory, or start with an empty one"
+        raise OperationalError("JOURNAL_CORRUPT", hint, field=NOTE, offset=0)
+    kept, size_bytes = int(found[1]), int(found[2])
+    for path in sorted(directory.glob("*.seg")):
+        if int(path.stem) > kept:
             path.unlink()
-        elif number == kept and path.stat().st_size > size_bytes:
+        elif int(path.stem) == kept and path.stat().st_size > size_bytes:
             os.truncate(path, size_bytes)
     forget(directory)
-    return True

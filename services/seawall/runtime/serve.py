@@ -39,9 +39,7 @@ from seawall.runtime.clock import SystemClock
 from seawall.runtime.coin_key import read_coin_secret
 from seawall.runtime.crash import ArmedCrashPoints, parse
 from seawall.runtime.disk import SoundDisk
-from seawall.runtime.exchange import Wrap
-from seawall.runtime.faults.calls import SiteOf
-from seawall.runtime.faults.seams import Seams
+from seawall.runtime.faults.seams import Seams, behind_faults
 from seawall.runtime.health import Health
 from seawall.runtime.interpreter import tune_interpreter
 from seawall.runtime.keys import SiteSecrets, read_site_secrets
@@ -195,7 +193,7 @@ class _Process:
         self.registry: Registry = open_registry(_version())
         self.log = log.bind(site=config.site, origin=self.origin)
         self.admission = AdmissionCache(Admission(self.genesis, self.origin))
-        self.local = LocalServer(self._wrap(lambda _: config.site))
+        self.local = LocalServer(behind_faults(self.seams, lambda _: config.site))
         self.channels = SiteChannels(
             self.genesis,
             config.site,
@@ -245,10 +243,6 @@ class _Process:
             seams=self.seams,
         )
 
-    def _wrap(self, site_of: SiteOf) -> Wrap | None:
-        """Return what puts handlers behind faults, where they may be; `site_of` tells callers."""
-        return None if self.seams is None else self.seams.wrap(site_of)
-
     async def listen(
         self, services: Sequence[Service], health: Health
     ) -> tuple[tuple[grpc.aio.Server, ...], dict[str, int]]:
@@ -257,7 +251,7 @@ class _Process:
         runner = config.chaos.runner_certificate if config.chaos.enabled else None
         runner_pem = runner.read_bytes() if runner is not None else b""
         callers = Callers(self.genesis, config.site, runner_pem)
-        wrap = self._wrap(callers.site_of)
+        wrap = behind_faults(self.seams, callers.site_of)
         tls = (secrets.tls_key_pem, secrets.tls_certificate_pem)
         credentials = {
             "client": client_server_credentials(*tls),

@@ -47,6 +47,10 @@ class Seams:
             lies=Lies() if has_replica else None,
         )
 
-    def wrap(self, site_of: SiteOf) -> Wrap:
-        """Return what puts handlers behind the faults of calls."""
-        return lambda service, handlers: self.calls.wrapped(service, handlers, site_of)
+
+def behind_faults(seams: Seams | None, site_of: SiteOf) -> Wrap | None:
+    """Return what puts handlers behind the faults of calls; None where there can be none."""
+    if seams is None:
+        return None
+    calls = seams.calls
+    return lambda service, handlers: calls.wrapped(service, handlers, site_of)

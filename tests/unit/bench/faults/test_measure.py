@@ -6,7 +6,9 @@ import pytest
 from bench.faults.__main__ import chosen, text
 from bench.faults.load import OpenLoad
 from bench.faults.measure import FaultReport, Times, first_window, not_done, report
-from bench.faults.table import FAULTS, SCRIPTS, SHAPES
+from bench.faults.specs import SCRIPTS, SPECS
+from bench.faults.table import FAULTS, SHAPES
+from seawall.api.v1 import fault_plane_pb2
 from seawall.consensus.byzantine.table import BEHAVIOURS
 from seawall.runtime.crash import POINTS
 from seawall.testbed.judging import Findings
@@ -76,6 +78,10 @@ def test_every_crash_point_shape_and_behaviour_is_a_fault() -> None:
     assert tuple(SCRIPTS) == tuple(BEHAVIOURS)
     assert [name for name in FAULTS if FAULTS[name].lies] == [f"byzantine-{s}" for s in SCRIPTS]
     assert [name for name in FAULTS if FAULTS[name].apart] == [f"partition-{s}" for s in SHAPES]
+    done = {spec.WhichOneof("kind") or "": None for spec in SPECS.values()}
+    contract = fault_plane_pb2.FaultSpec.DESCRIPTOR.oneofs_by_name["kind"].fields
+    otherwise = ["byzantine", "crash", "partition"]
+    assert sorted([*done, *otherwise]) == sorted(one.name for one in contract)
 
 
 def test_ring_and_bridge_leave_each_site_its_quorum_or_a_way() -> None:
