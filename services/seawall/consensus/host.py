@@ -62,7 +62,6 @@ class ConsensusHost:
         self.context = context
         self.settings = settings
         self.links: dict[int, Link] = {}
-        self.heard = [0] * context.committee.size
         self.finality = FinalityFeed()
         self.log = context.log
         parameters = context.genesis.consensus
@@ -274,7 +273,7 @@ class ConsensusHost:
     async def receive(self, link: Link, message: PeerMessage) -> None:
         """Take a message to the replica; waits while too many of this peer are there."""
         kind = message.WhichOneof("kind") or "other"
-        self.heard[link.peer] += 1
+        self.reporting.heard[link.peer] += 1
         self.reporting.traffic("received", kind, message.ByteSize())
         await self._room[link].acquire()
         self._push(Arrival(link, self._inbounds[link], message))

@@ -1,5 +1,6 @@
 """What a replica's work looks like from outside: metrics and log lines."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -51,6 +52,8 @@ class Reporting:
         self._log = log
         self._clock = clock
         self._own = own
+        self.heard: Counter[int] = Counter()
+        """Messages that have arrived, by the index of who sent them."""
         self._proposed: dict[int, int] = {}
         self._submitted: dict[int, int] = {}
         self._fast_path = {

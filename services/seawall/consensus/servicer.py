@@ -104,7 +104,7 @@ class ConsensusServicer(consensus_pb2_grpc.ConsensusServiceServicer):
             pending_batches=len(host.pending),
             recovering=standing.recovering,
             frame_port=host.frame_port,
-            heard=host.heard,
+            heard=[host.reporting.heard[site] for site in range(host.context.committee.size)],
         )
 
     def register(self, server: grpc.aio.Server) -> None:

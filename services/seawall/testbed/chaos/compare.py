@@ -1,6 +1,7 @@
 """Runs side by side: one file in the simulator, on a laptop and on a cluster, or over time."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -103,7 +104,7 @@ def _body(runs: Sequence[Compared], names: Sequence[str]) -> Iterator[str]:
         yield f"<h2>{title}: committed latency</h2>"
         yield f"<figure>{_distribution(runs, phase)}</figure>"
     yield "<h2>Committed over time</h2>"
-    yield "<p>Updates a second..</p>"
+    yield "<p>Updates a second; red is the hold phase.</p>"
     for run, colour in zip(runs, COLOURS, strict=False):
         yield f'<figure style="margin-top:14px">{_throughput(run, colour)}</figure>'
     yield "<footer>Written by seawall chaos compare. This page loads nothing.</footer>"
@@ -143,11 +144,14 @@ def _findings(runs: Sequence[Compared]) -> Iterator[str]:
 
 def _distribution(runs: Sequence[Compared], phase: int) -> str:
     lines = [(run.label, _waits_ms(run, phase)) for run in runs]
-    every = [waits[int(0.99 * (len(waits) - 1))] for _, waits in lines if waits]
-    high = max([*every, 1.0])
+    # Virtual and real latencies may be orders apart.
+    lowest = min([waits[0] for _, waits in lines if waits], default=1.0)
+    highest = max([waits[-1] for _, waits in lines if waits], default=10.0)
+    low = 10.0 ** math.floor(math.log10(max(lowest, 0.1)))
+    high = max(10.0 ** math.ceil(math.log10(max(highest, 0.1))), 10 * low)
     plot = Plot(
         "share of updates by latency",
-        Axis(low=0, high=high, title="ms, handed in to committed"),
+        Axis(low=low, high=high, title="ms, handed in to committed", logarithmic=True),
         Axis(low=0, high=118, title="updates, %"),
     )
     for (name, waits), colour in zip(lines, COLOURS, strict=False):
@@ -180,9 +184,9 @@ def _waits_ms(run: Compared, phase: int) -> list[float]:
 def _throughput(run: Compared, colour: str) -> str:
     baseline_us, heal_us, end_us = run.status["endsUs"]
     width_us = max(SECOND_US // 5, end_us // 60)
-    counts = [0] * (end_us // width_us + 1)
+    counts = [0] * max(1, end_us // width_us)
     for one in run.samples.updates:
-        if one.committed_us is not None and 0 <= one.committed_us < end_us:
+        if one.committed_us is not None and one.committed_us // width_us < len(counts):
             counts[one.committed_us // width_us] += 1
     seconds = width_us / SECOND_US
     points = [((at + 0.5) * seconds, count / seconds) for at, count in enumerate(counts)]

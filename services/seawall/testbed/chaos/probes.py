@@ -128,9 +128,11 @@ class CutProbe:
         # Between two looks: what was under way when the links were cut may still arrive.
         compared = [pair for pair in self._directions if pair in last and pair in now]
         loud = [pair for pair in compared if now[pair] != last[pair]]
+        silent = f"{len(compared) - len(loud)} of them none between two looks"
+        if not last:
+            silent = "it was looked only once since"
         evidence = (
-            f"{len(self._directions)} directions carried {self._before} messages before; "
-            f"{len(compared) - len(loud)} of them none between two looks"
+            f"{len(self._directions)} directions carried {self._before} messages before; {silent}"
         )
         seen = self._before > 0 and len(compared) == len(self._directions) and not loud
         return Confirmation(is_seen=seen, evidence=evidence)
