@@ -184,8 +184,8 @@ class HttpListener:
 
     async def _end_connections(self) -> None:
         """Let running answers end within a bound, then cut; return when all sockets are closed."""
-        connections, tasks = self._state.connections, self._state.tasks
-        for connection in tuple(connections):
+        tasks = self._state.tasks
+        for connection in self._connections():
             if connection.cycle is None or connection.cycle.response_complete:
                 # At once: the end of TLS is awaited from somebody who may be gone.
                 connection.transport.abort()
@@ -193,11 +193,15 @@ class HttpListener:
                 connection.shutdown()
         if tasks:
             await asyncio.wait(tuple(tasks), timeout=STOP_SECONDS_MAX)
-        for connection in tuple(connections):
+        for connection in self._connections():
             connection.transport.abort()
         for task in tuple(tasks):
             task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * STOP_SECONDS_MAX):
-                while connections or tasks:  # noqa: ASYNC110 - sets of uvicorn tell nobody
+                while self._connections() or tasks:  # noqa: ASYNC110 - sets of uvicorn tell nobody
                     await asyncio.sleep(LOOK_SECONDS)
+
+    def _connections(self) -> tuple[BoundedProtocol, ...]:
+        """Return the open connections."""
+        return tuple(one for one in self._state.connections if isinstance(one, BoundedProtocol))
