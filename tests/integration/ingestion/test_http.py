@@ -18,6 +18,7 @@ from tests.cases.case import Case, flip
 from tests.integration.ingestion.web import Answer, Web, encoded
 from tests.integration.ingestion.world import World, open_world, refusal_of
 from tests.integration.sites import free_ports
+from tests.tidy.checkout import ROOT
 
 STAGES = ["received", "attested", "final", "committed"]
 CASES = tuple(all_cases())
@@ -267,6 +268,29 @@ async def test_connections_are_limited(tmp_path: Path) -> None:
         assert (await first[0].readline()).startswith(b"HTTP/1.1 200 ")
         assert await ending(await web.dial()) == b""
         first[1].close()
+
+
+async def test_a_reader_that_reads_nothing_is_cut_off(tmp_path: Path) -> None:
+    limits = {"http_connections_max": 1, "http_write_seconds_max": 0.2}
+    async with served(tmp_path, **limits) as (_, web):
+        greedy = await web.dial()
+        greedy[1].write(1000 * head("/openapi.json", length=0, method="GET"))
+        assert (await greedy[0].readline()).startswith(b"HTTP/1.1 200 ")
+        # There is room for one connection: the next is served once that one is gone.
+        answer = b""
+        while not answer:
+            connection = await web.dial()
+            connection[1].write(b"GET /v1/checkpoint HTTP/1.1\r\nhost: site\r\n")
+            connection[1].write(b"connection: close\r\n\r\n")
+            answer = await ending(connection)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        greedy[1].close()
+
+
+async def test_the_published_description_is_served(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, web):
+        published = (ROOT / "docs" / "openapi.json").read_text("utf-8")
+        assert (await web.call("GET", "/openapi.json")).json == json.loads(published)
 
 
 async def test_a_refused_body_is_not_read_for_ever(tmp_path: Path) -> None:

@@ -38,19 +38,26 @@ def make_app(parts: Parts) -> ASGIApp:
 
 def describe() -> dict[str, Any]:
     """Return the OpenAPI document of the application."""
-    document = _routed().openapi()
-    schema = Problem.model_json_schema(by_alias=True, ref_template=REFERENCE)
-    document["components"]["schemas"]["Problem"] = schema
-    for unused in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(unused, None)
-    for path in document["paths"].values():
-        for operation in path.values():
-            # The framework's own answer to bad parameters; ours is a problem with status 400.
-            answers = operation["responses"]
-            content = answers.get("422", {}).get("content", {})
-            if "application/json" in content:
-                del answers["422"]
-    return document
+    return _routed().openapi()
+
+
+class Described(FastAPI):
+    """An application whose description tells of problems, not of the framework's own answers."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        document = super().openapi()
+        schemas = document["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema(by_alias=True, ref_template=REFERENCE)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for path in document["paths"].values():
+            for operation in path.values():
+                # Bad parameters are answered with a problem of status 400.
+                content = operation["responses"].get("422", {}).get("content", {})
+                if "application/json" in content:
+                    del operation["responses"]["422"]
+        return document
 
 
 class Counted:
@@ -76,7 +83,7 @@ class Counted:
 
 def _routed() -> FastAPI:
     """Return the routes without anything behind them."""
-    app = FastAPI(
+    app = Described(
         title=TITLE,
         version=VERSION,
         description="One site's way in over HTTP; the codes are those of docs/errors.md.",

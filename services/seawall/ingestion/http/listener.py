@@ -9,7 +9,7 @@ import json
 import logging
 import ssl
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import h11
 from starlette.types import ASGIApp
@@ -25,6 +25,7 @@ from seawall.telemetry.logs import Log
 HEAD_BYTES_MAX: Final = 16 << 10
 HANDSHAKE_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 0.5
+LOOK_SECONDS: Final = 0.01
 LINGER_SECONDS: Final = 2.0
 """For how long a refused body is read on and dropped, so that its sender gets the answer."""
 
@@ -184,13 +185,25 @@ class HttpListener:
             await self._end_connections()
 
     async def _end_connections(self) -> None:
-        """Let running answers end within a bound, then cut."""
-        connections: list[Any] = list(self._state.connections)
-        for connection in connections:
-            connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(tuple(self._state.tasks), timeout=STOP_SECONDS_MAX)
-        for connection in connections:
+        """Let running answers end within a bound, then cut; return when all sockets are closed."""
+        tasks = self._state.tasks
+        for connection in self._connections():
+            if connection.cycle is None or connection.cycle.response_complete:
+                # At once: the end of TLS is awaited from somebody who may be gone.
+                connection.transport.abort()
+            else:
+                connection.shutdown()
+        if tasks:
+            await asyncio.wait(tuple(tasks), timeout=STOP_SECONDS_MAX)
+        for connection in self._connections():
             connection.transport.abort()
-        for task in tuple(self._state.tasks):
+        for task in tuple(tasks):
             task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * STOP_SECONDS_MAX):
+                while self._connections() or tasks:  # noqa: ASYNC110 - sets of uvicorn tell nobody
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    def _connections(self) -> tuple[BoundedProtocol, ...]:
+        """Return the open connections."""
+        return tuple(one for one in self._state.connections if isinstance(one, BoundedProtocol))
