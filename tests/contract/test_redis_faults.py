@@ -154,32 +154,6 @@ async def test_each_failure_has_a_code_and_passes(
     await worker.close()
 
 
-async def test_a_redis_that_starts_says_so(tmp_path: Path) -> None:
-    with redis_server(tmp_path / "redis") as server:
-        worker = redis_worker(server.url)
-        for part in range(4):
-            assert code(await answer(worker, claim_of(part))) == (
-                "" if part < 2 else "QUOTA_CONTRIBUTOR"
-            )
-        await worker.enter()
-        for number in range(64):
-            server.ask("SET", f"ballast-{number}", "x" * 4096)
-        server.kill()
-        slowly = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
-        server.start(*slowly, until=b"Server initialized")
-
-        async def loading() -> bool:
-            return code(await answer(worker, claim_of(9))) == "SHARED_LOADING"
-
-        await until(loading)
-
-        async def loaded() -> bool:
-            return code(await answer(worker, claim_of(0))) == ""
-
-        await until(loaded)
-        await worker.close()
-
-
 async def test_what_was_taken_survives_a_kill(server: RedisServer) -> None:
     first, second = redis_worker(server.url), redis_worker(server.url)
     held = claim_of(1)
