@@ -47,6 +47,7 @@ class RedisServer:
         words = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.directory)]
         words += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         words += ["--requirepass", PASSWORD, "--maxmemory-policy", "noeviction"]
+        words += ["--enable-protected-configs", "yes"]
         self._process = subprocess.Popen(
             [PROGRAM, *words, *self._options, *options], stdout=subprocess.PIPE
         )

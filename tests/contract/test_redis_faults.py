@@ -41,6 +41,12 @@ async def answer(worker: RedisShared, claim: Claim) -> SeawallError | None:
     return (await worker.claim([claim]))[0]
 
 
+async def hold(worker: RedisShared, claim: Claim) -> None:
+    """Have a worker hold a claim as an update in flight does."""
+    assert await answer(worker, claim) is None
+    worker.claims.confirm(claim)
+
+
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Look until something holds."""
     for _ in range(LOOKS_MAX):
@@ -148,36 +154,10 @@ async def test_each_failure_has_a_code_and_passes(
     await worker.close()
 
 
-async def test_a_redis_that_starts_says_so(tmp_path: Path) -> None:
-    with redis_server(tmp_path / "redis") as server:
-        worker = redis_worker(server.url)
-        for part in range(4):
-            assert code(await answer(worker, claim_of(part))) == (
-                "" if part < 2 else "QUOTA_CONTRIBUTOR"
-            )
-        await worker.enter()
-        for number in range(64):
-            server.ask("SET", f"ballast-{number}", "x" * 4096)
-        server.kill()
-        slowly = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
-        server.start(*slowly, until=b"Server initialized")
-
-        async def loading() -> bool:
-            return code(await answer(worker, claim_of(9))) == "SHARED_LOADING"
-
-        await until(loading)
-
-        async def loaded() -> bool:
-            return code(await answer(worker, claim_of(0))) == ""
-
-        await until(loaded)
-        await worker.close()
-
-
 async def test_what_was_taken_survives_a_kill(server: RedisServer) -> None:
     first, second = redis_worker(server.url), redis_worker(server.url)
     held = claim_of(1)
-    assert await answer(first, held) is None
+    await hold(first, held)
     upload = await first.sessions.open(WIDE_UPDATE, (1, 2))
     server.kill()
     server.start()
@@ -196,7 +176,7 @@ async def test_what_was_taken_survives_a_kill(server: RedisServer) -> None:
 async def test_what_was_lost_is_told_again_before_anything_else(server: RedisServer) -> None:
     first, second = redis_worker(server.url), redis_worker(server.url)
     held = claim_of(1)
-    assert await answer(first, held) is None
+    await hold(first, held)
     upload = await first.sessions.open(WIDE_UPDATE, (0,))
     before = server.names()
     server.ask("FLUSHALL")
@@ -214,7 +194,7 @@ async def test_what_was_lost_is_told_again_before_anything_else(server: RedisSer
 async def test_a_number_that_two_have_taken_meanwhile_stops_nobody(server: RedisServer) -> None:
     first, second = redis_worker(server.url), redis_worker(server.url)
     held, rival = claim_of(1), claim_of(1, b"rival")
-    assert await answer(first, held) is None
+    await hold(first, held)
     server.ask("FLUSHALL")
     assert await answer(second, rival) is None
     await first.enter()
@@ -247,7 +227,7 @@ async def test_a_worker_that_lives_keeps_what_it_has(server: RedisServer) -> Non
     lease = {"url": server.url, "lease_seconds": 3.0}
     keeper, other = redis_worker(server.url, redis=lease), redis_worker(server.url)
     held = claim_of(1)
-    assert await answer(keeper, held) is None
+    await hold(keeper, held)
     async with asyncio.TaskGroup() as group:
         work = group.create_task(keeper.run())
         marker = claim_of(2, b"marker")

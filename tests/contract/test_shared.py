@@ -111,7 +111,7 @@ class Sharing(RuleBasedStateMachine):
         for one in wanted:
             expected = self.model.expected(one, life)
             (answer,) = self.run(shared.claim([one]))
-            assert code(answer) in (expected or ("",))
+            assert code(answer) in (expected or ("",)), (code(answer), expected)
             if not expected:
                 self.model.take(one, life)
             answers.append(answer)
@@ -196,8 +196,9 @@ class Sharing(RuleBasedStateMachine):
         written = [one for one in self.sessions.values() if one.writing]
         session = data.draw(st.sampled_from(written))
         shared, _ = self._pick(worker)
+        upload = self._found(shared, session)
         index = session.writing.pop()
-        self.run(shared.sessions.end(self._found(shared, session), index, stored=stored))
+        self.run(shared.sessions.end(upload, index, stored=stored))
         if stored and index in session.missing:
             session.missing.remove(index)
 

@@ -72,6 +72,10 @@ class Claims:
     def __iter__(self) -> Iterator[Claim]:
         return iter(self._held.values())
 
+    def confirmed(self) -> tuple[Claim, ...]:
+        """Return the claims of updates that are in flight."""
+        return tuple(one for one in self if one.update_id in self._confirmed)
+
     def by_seq(self, contributor: bytes, seq: int) -> bytes | None:
         """Return the update that has taken a number."""
         return self._by_seq.get((contributor, seq))

@@ -112,6 +112,10 @@ def away() -> OperationalError:
 
 def _failure(fault: Exception) -> OperationalError:
     """Return what a failure of Redis means; all of them leave what was acknowledged as it is."""
+    cause = fault.__cause__ or fault.__context__
+    if isinstance(cause, (AuthenticationError, BusyLoadingError)):
+        # A refusal in the middle of a greeting comes as a lost connection.
+        fault = cause
     text = str(fault)
     if isinstance(fault, (TimeoutError, SlowError)):
         hint = "this site is slow at the moment: send again, or use another site"

@@ -15,17 +15,21 @@ session-of:(id)             the upload of an update
 sessions                    all uploads, by when they are forgotten
 sessions:about              size and owner of each
 
-Every key has a time to live. Times are Redis's own, in milliseconds, so that clocks of workers do
+Their first line says what a script may do without memory; it needs Redis 7. Every key has a time to
+live. Times are Redis's own, in milliseconds, so that clocks of workers do
 not matter.
 """
 
 from typing import Final
 
-_START: Final = """
+_START: Final = """#!lua
 local base = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+
+_FREEING: Final = _START.replace("#!lua", "#!lua flags=allow-oom", 1)
+"""Of scripts that give memory back: Redis runs all others only while it has some."""
 
 _WORKER: Final = """
 if redis.call('EXISTS', base .. 'worker:' .. ARGV[1]) == 0 then
@@ -78,7 +82,7 @@ return answers
 )
 
 RELEASE: Final = (
-    _START
+    _FREEING
     + """
 -- token, how long a used number is remembered, then: id, owner, number, payload, used
 local token, used_for = ARGV[1], tonumber(ARGV[2])
@@ -141,7 +145,7 @@ return refused
 )
 
 STREAM_END: Final = (
-    _START
+    _FREEING
     + """
 for at = 1, #ARGV, 2 do
   redis.call('ZREM', base .. 'stream:' .. ARGV[at], ARGV[at + 1])
@@ -258,7 +262,7 @@ return 0
 )
 
 SESSION_END: Final = (
-    _START
+    _FREEING
     + _SESSION
     + """
 -- name, idle, index, 1 when it was stored
@@ -284,7 +288,7 @@ return 0
 )
 
 SESSION_CLOSE: Final = (
-    _START
+    _FREEING
     + _SESSION
     + """
 forget(name)

@@ -188,9 +188,12 @@ class RedisShared:
             raise away() from None
 
     async def _renew(self) -> None:
-        """Renew every claim and stream of this worker; what Redis has lost it gets again."""
+        """Renew every claim and stream of this worker; what Redis has lost it gets again.
+
+        A claim that is only asked for is not confirmed, and has to pass like any other.
+        """
         conflicts = 0
-        for part in _parts(tuple(self.claims), CLAIMS_ASKED_MAX):
+        for part in _parts(self.claims.confirmed(), CLAIMS_ASKED_MAX):
             try:
                 answers = await self._take(part, most=0)
             except ForgottenError:
