@@ -65,11 +65,13 @@ def ask(release: Release) -> str:
             answer = demand((program, *trust, *own, *named, address, STATUS))
             stranger = run((program, *trust, *named, address, STATUS))
     status: dict[str, Any] = json.loads(answer)
-    if "seawall.api.v1.LedgerService" not in listed or int(status.get("treeSize", 0)) == 0:
+    # Versions of grpcurl differ in how they spell names.
+    size = int(status.get("tree_size", status.get("treeSize", 0)))
+    if "seawall.api.v1.LedgerService" not in listed or size == 0:
         raise StepError(f"not the answer of a ledger: {answer[:200]}")
     if stranger.returncode == 0:
         raise StepError("the port for sites answers a caller without a certificate")
-    return f"grpcurl read a log of {status['treeSize']} entries; without a certificate: refused"
+    return f"grpcurl read a log of {size} entries; without a certificate: refused"
 
 
 def _host(release: Release, pool: str) -> str:
