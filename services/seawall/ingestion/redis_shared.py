@@ -106,7 +106,8 @@ class RedisShared:
     async def _claim_some(self, claims: Sequence[Claim]) -> Sequence[SeawallError | None]:
         try:
             async with self._in_order:
-                return await self._known(self._take, claims)  # type: ignore[no-any-return]
+                answers: list[SeawallError | None] = await self._known(self._take, claims)
+                return answers
         except OperationalError as failure:
             return [failure] * len(claims)
 

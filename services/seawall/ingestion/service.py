@@ -199,7 +199,7 @@ def _shared_state(context: Context, settings: IngestionSettings) -> Shared:
         now = lambda: context.clock.elapsed_us() / 1_000_000  # noqa: E731 - one expression
         return Alone(settings, context.entropy, now, context.log)
     # Only a site that has one pays for its client.
-    from seawall.ingestion.redis_shared import open_redis  # noqa: PLC0415
+    from seawall.ingestion.redis_shared import open_redis  # noqa: PLC0415 - as said above
 
     return open_redis(context, settings)
 
