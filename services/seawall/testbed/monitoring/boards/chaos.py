@@ -27,8 +27,9 @@ CHAOS: Final = Board(
             width=FULL,
             queries=(
                 Query(
-                    expr=f"sum by (site, fault) (seawall_chaos_fault_active{{{SITES}}})",
-                    legend="{{site}} {{fault}}",
+                    expr="sum by (site, fault, experiment)"
+                    f" (seawall_chaos_fault_active{{{SITES}}})",
+                    legend="{{site}} {{fault}} {{experiment}}",
                 ),
             ),
         ),
@@ -46,13 +47,25 @@ CHAOS: Final = Board(
         ),
         Panel(
             title="Ended, by cause",
-            description="reverted: by the runner; lease: by the process, whose runner is gone.",
+            description="reverted: by the runner; lease: by the process alone, its runner is gone;"
+            " over: it had done what it does.",
             unit="short",
             queries=(
                 Query(
                     expr="sum by (cause) (increase("
                     f"seawall_chaos_rollbacks_total{{{SITES}}}{WINDOW}))",
                     legend="{{cause}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Lease remaining",
+            description="Until faults end by themselves: a saw as long as somebody renews them.",
+            unit="s",
+            queries=(
+                Query(
+                    expr=latest("seawall_chaos_lease_remaining_seconds", "site, fault"),
+                    legend="{{site}} {{fault}}",
                 ),
             ),
         ),
