@@ -81,13 +81,15 @@ class LedgerServicer(ledger_pb2_grpc.LedgerServiceServicer):
     async def Judge(  # noqa: N802 - gRPC's name
         self, request: pb.JudgeRequest, context: AnyContext
     ) -> pb.JudgeResponse:
-        """Apply the state rules at a pinned commit index."""
-        height = request.pinned_height or self._log.head.index
-        if height > self._log.tip.index:
+        """Apply the state rules at a pinned commit index, or at the newest."""
+        pinned = request.pinned_height
+        if pinned > self._log.tip.index:
             return pb.JudgeResponse(height=self._log.head.index, later=True)
         try:
-            if height > self._log.head.index or self._is_ahead_of_disk(request):
+            if pinned > self._log.head.index or self._is_ahead_of_disk(request):
                 await self._appender.flush()
+            # Only now: while a site catches up, the log may have grown by more than a pin's age.
+            height = pinned or self._log.head.index
             refused = Judge(self._log, height).refuse(claims_of(request))
         except SeawallError as error:
             await abort(context, error)
