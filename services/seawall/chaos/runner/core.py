@@ -50,6 +50,9 @@ from seawall.chaos.runner.steps import (
 
 SECOND_US: Final = 1_000_000
 LOOK_EVERY_US: Final = SECOND_US // 2
+LAST_LOOK_US: Final = 5 * SECOND_US
+"""How long the end of hold waits for a probe that is looking."""
+
 REVERT_TRIES_MAX: Final = 20
 REVERT_AGAIN_US: Final = SECOND_US
 RENEWALS_PER_LEASE: Final = 3
@@ -123,16 +126,18 @@ class Core:
                 yield fault.look_us
             if fault.stage is FaultStage.RUNNING:
                 for one in fault.injections:
-                    yield from self._times_of(one)
+                    yield from self._times_of(fault, one)
 
-    def _times_of(self, one: InjectionCourse) -> Iterator[int]:
+    def _times_of(self, fault: FaultCourse, one: InjectionCourse) -> Iterator[int]:
         match one.stage:
             case Stage.PLANNED if self.phase is Phase.HOLD:
                 yield self._hold_us + one.injection.begin_us
             case Stage.ACTIVE if self._stays(one):
                 yield one.renew_us
             case Stage.ACTIVE:
-                yield min(one.renew_us, self._hold_us + one.injection.end_us)
+                end_us = self._hold_us + one.injection.end_us
+                wait_us = LAST_LOOK_US if self._awaits_look(fault, one) else 0
+                yield min(one.renew_us, end_us + wait_us)
             case Stage.REVERTING if one.retry_us:
                 yield one.retry_us
             case _:
@@ -264,9 +269,9 @@ class Core:
                 self._out.append(Look(fault.number))
             if fault.stage is FaultStage.RUNNING:
                 for one in fault.injections:
-                    self._hold_one(one, since_us)
+                    self._hold_one(fault, one, since_us)
 
-    def _hold_one(self, one: InjectionCourse, since_us: int) -> None:
+    def _hold_one(self, fault: FaultCourse, one: InjectionCourse, since_us: int) -> None:
         """Begin, renew or end one injection, as the time says."""
         injection, lease = one.injection, self._schedule.lease_seconds
         if one.stage is Stage.PLANNED and since_us >= injection.begin_us:
@@ -276,10 +281,24 @@ class Core:
             self._note(intended)
             one.stage = Stage.APPLYING
             self._out.append(Apply(injection, lease))
-        elif one.stage is Stage.ACTIVE and since_us >= injection.end_us and not self._stays(one):
+        elif one.stage is Stage.ACTIVE and since_us >= injection.end_us and self._ends(fault, one):
             self._revert(one)
         else:
             self._keep(one)
+
+    def _ends(self, fault: FaultCourse, one: InjectionCourse) -> bool:
+        """Return whether nothing keeps it in force any longer."""
+        return not self._stays(one) and not self._awaits_look(fault, one)
+
+    def _awaits_look(self, fault: FaultCourse, one: InjectionCourse) -> bool:
+        """Return whether a probe may still see it: a busy machine answers late.
+
+        Only of what ends with hold, so that nothing else begins meanwhile, and not for ever.
+        """
+        looks = fault.is_looking and not fault.confirmation.is_seen
+        last = one.injection.end_us >= self._schedule.hold_us
+        late_us = self._now_us - self._hold_us - one.injection.end_us
+        return looks and last and late_us < LAST_LOOK_US and self.cause is Cause.FINISHED
 
     def _keep(self, one: InjectionCourse) -> None:
         """Prolong a lease in time, and try again to revert what could not be."""
@@ -313,7 +332,7 @@ class Core:
             for one in fault.injections:
                 if one.stage is Stage.PLANNED:
                     one.stage = Stage.DROPPED
-                elif one.stage is Stage.ACTIVE and not self._stays(one):
+                elif one.stage is Stage.ACTIVE and self._ends(fault, one):
                     self._revert(one)
                 else:
                     self._keep(one)

@@ -70,6 +70,8 @@ class Sites:
     """So many leases are found to be gone when they are prolonged."""
     blind: bool = False
     """No probe ever sees anything."""
+    look_us: int = 0
+    """How long a probe takes; 0: up to two seconds, as everything."""
 
     def carry_out(self, command: Command) -> None:
         """Do what a command says, and answer some time later."""
@@ -85,7 +87,8 @@ class Sites:
                 self._answer(Watching(number))
             case Look(fault=number):
                 is_seen = not self.blind and not self._fails()
-                self._answer(Looked(number, Confirmation(is_seen=is_seen, evidence="looked")))
+                looked = Looked(number, Confirmation(is_seen=is_seen, evidence="looked"))
+                self._answer(looked, self.look_us)
             case Check():
                 self._answer(Checked(self.ledger))
             case Apply() | Renew() | Revert():
@@ -118,8 +121,9 @@ class Sites:
     def _fails(self) -> bool:
         return self.random.random() < self.trouble
 
-    def _answer(self, event: Event) -> None:
-        self.answers.append((self.now_us + self.random.randrange(1, 2 * SECOND), event))
+    def _answer(self, event: Event, later_us: int = 0) -> None:
+        later_us = later_us or self.random.randrange(1, 2 * SECOND)
+        self.answers.append((self.now_us + later_us, event))
 
 
 def run(core: Core, sites: Sites, *extra: tuple[int, Event], steps_max: int = 5_000) -> bool:

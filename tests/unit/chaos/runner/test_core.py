@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from seawall.chaos.runner.core import REVERT_TRIES_MAX, Core
+from seawall.chaos.runner.core import LAST_LOOK_US, REVERT_TRIES_MAX, Core
 from seawall.chaos.runner.course import Stage
 from seawall.chaos.runner.records import (
     Breached,
@@ -159,6 +159,20 @@ def test_a_fault_that_no_probe_sees_is_noted_as_unseen() -> None:
     assert run(core, sites)
     noted = [one for one in sites.journal if isinstance(one, Confirmed)]
     assert [one.confirmation.is_seen for one in noted] == [False]
+
+
+@pytest.mark.parametrize(("late", "is_seen"), [(9, True), (16, False)])
+def test_the_end_of_hold_waits_for_a_probe_that_looks_but_not_for_ever(
+    late: int,
+    is_seen: bool,  # noqa: FBT001 - drawn by name
+) -> None:
+    core, sites = Core(schedule((0, 10))), sites_of(((1, 0, 10),))
+    sites.look_us = late * SECOND
+    assert run(core, sites)
+    assert core.faults[0].confirmation.is_seen == is_seen
+    waited_us = core.marks_us[Phase.RECOVER] - core.marks_us[Phase.HEAL]
+    assert waited_us < LAST_LOOK_US + 3 * SECOND
+    assert not sites.in_force
 
 
 def test_a_step_after_the_end_does_nothing() -> None:
