@@ -34,6 +34,9 @@ class ChaosService:
         peers = [peer for peer in range(context.committee.size) if peer != context.site]
         self._plane = FaultPlane(Actuators(seams, context.site, peers), self._changed)
         self._servicer.attach(self._plane)
+        for kind in self._plane.kinds:
+            # There from the start: Prometheus sees no growth in what begins with its first event.
+            self._metrics.injected(kind, "applied")
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicer to a server."""
@@ -67,8 +70,7 @@ class ChaosService:
             gauge.set(max(0.0, seconds))
 
     def _refused(self, kind: str) -> None:
-        injected = self._metrics.injections
-        injected.labels(fault=kind, actuator="process", outcome="refused").inc()
+        self._metrics.injected(kind, "refused").inc()
 
     def _changed(self, change: Change) -> None:
         fault = change.fault
@@ -77,8 +79,7 @@ class ChaosService:
         active = self._metrics.fault_active.labels(fault=fault.kind, experiment=fault.experiment)
         active.inc(1 if change.active else -1)
         if change.active:
-            injected = self._metrics.injections
-            injected.labels(fault=fault.kind, actuator="process", outcome="applied").inc()
+            self._metrics.injected(fault.kind, "applied").inc()
         else:
             self._metrics.rollbacks.labels(cause=change.reason).inc()
         self._context.log.warning(

@@ -372,3 +372,7 @@ class ChaosMetrics:
         self.rollbacks = _counter_of(
             registry, "chaos_rollbacks", "Faults that ended, by cause.", "cause", CAUSES
         )
+
+    def injected(self, fault: str, outcome: str) -> Counter:
+        """Return the counter of faults of one kind that were `applied` or `refused`."""
+        return self.injections.labels(fault=fault, actuator="process", outcome=outcome)
