@@ -4,12 +4,12 @@ import asyncio
 import os
 import signal
 import sys
-import urllib.request
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench import scraping
 from seawall.api.v1 import consensus_pb2, consensus_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 from seawall.runtime.channels import client_channel
 from seawall.runtime.crash import EXIT_CODE, POINTS
@@ -17,6 +17,7 @@ from seawall.runtime.serve import PROCESS_ENVIRONMENT
 from tests.integration.sites import TestSites, make_sites
 
 VICTIM = 3
+EVIDENCE = "seawall_consensus_byzantine_evidence_total"
 OWN_POINTS = [point for point in POINTS if point.partition(".")[0] in ("journal", "host")]
 
 
@@ -85,9 +86,8 @@ class Network:
 
     async def evidence(self, site: int) -> bool:
         """Say whether a site has seen anybody sign twice."""
-        url = f"http://127.0.0.1:{self.sites.bases[site] + 3}/metrics"
-        page = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
-        return 'evidence_total{kind="equivocation"}' in page
+        samples = await asyncio.to_thread(scraping.scrape, self.sites.bases[site] + 3)
+        return scraping.total([samples], EVIDENCE, kind="equivocation") > 0
 
 
 @asynccontextmanager
