@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from seawall.api.v1 import types_pb2
+from seawall.api.v1 import ingestion_pb2, types_pb2
 from seawall.client.links import PASSING, PASSING_AREAS
 from seawall.runtime.status import error_from
 from tests.cases.authors import WIDE, Signed
@@ -21,7 +21,7 @@ from tests.integration.ingestion.workers import (
     outcome,
     worker_of,
 )
-from tests.integration.ingestion.world import World, missing, refusal_of, whole
+from tests.integration.ingestion.world import World, missing, once, refusal_of, whole
 
 pytestmark = [needs_redis, pytest.mark.timeout(600)]
 
@@ -156,10 +156,24 @@ async def both_at_once(world: World, rivals: list[Signed]) -> list[bool]:
     """Send one update to each worker at the same time; return whether each was received."""
     async with asyncio.TaskGroup() as group:
         sent = [
-            group.create_task(world.submit([whole(one)], key))
+            group.create_task(is_received(world, one, key))
             for one, key in zip(rivals, KEYS, strict=True)
         ]
-    return [any(one.stage == RECEIVED for one in task.result()) for task in sent]
+    return [task.result() for task in sent]
+
+
+async def is_received(world: World, update: Signed, key: int) -> bool:
+    """Send an update, and return whether it was received; what becomes of it the ledger says."""
+    request = ingestion_pb2.IngestionServiceSubmitRequest(updates=[whole(update)])
+    call = world.ingestion(key).Submit(once(request))
+    async for response in call:
+        for event in response.events:
+            if event.stage == types_pb2.UPDATE_STAGE_REFUSED:
+                return False
+            if event.stage >= RECEIVED:
+                call.cancel()
+                return True
+    return False
 
 
 async def test_workers_that_agree_on_nothing_still_accept_a_number_once(
