@@ -127,14 +127,18 @@ class HttpSender:
         answer = self._request(site, "GET", f"/v1/updates/{name}/events", None)
         if answer.status >= PROBLEM_FROM:
             raise Refused(json.loads(answer.read())["code"])
-        event = ""
+        event, until = "", time.monotonic() + ANSWER_SECONDS_MAX
         while line := answer.readline(LINE_BYTES_MAX):
+            if time.monotonic() > until:
+                self._drop(site)
+                return
             field, _, value = line.decode().strip().partition(": ")
             if field == "event":
                 event = value
             elif field == "data" and event == "update":
                 _note(outcome, json.loads(value))
             elif field == "data" and event == "problem":
+                self._drop(site)  # the rest of this answer is of no use to the next request
                 raise Refused(json.loads(value)["code"])
         answer.close()
 

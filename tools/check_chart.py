@@ -39,7 +39,7 @@ ACCEPTED: Mapping[str, str] = {
     "CKV_K8S_11": "a CPU limit throttles a replica for longer than a round takes",
     "CKV_K8S_43": "a checkout is tried by tag; a release pins image.tag=TAG@sha256:...",
     "CKV_K8S_15": "edge nodes start from images that were loaded into them, without a registry",
-    "CKV_K8S_38": "these two ask the API server: who makes the keys, and the chaos runner",
+    "CKV_K8S_38": "these ask the API server: who makes the keys, the chaos runner, and Prometheus",
     "CKV_K8S_8": "the pod of helm test runs once and ends",
     "CKV_K8S_9": "the pod of helm test runs once and ends",
     "CKV_DOCKER_7": "the base image is a build argument with a tag, python:3.11-slim",

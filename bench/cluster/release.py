@@ -132,7 +132,8 @@ class Release:
 
     def all_ready(self) -> bool:
         """Tell whether every pod that should be there is, and is ready."""
-        sets = self.namespace.items("statefulsets", "-l", INSTANCE)
+        of_roles = f"{INSTANCE},app.kubernetes.io/component in ({', '.join(ROLES)})"
+        sets = self.namespace.items("statefulsets", "-l", of_roles)
         wanted = sum(one["spec"]["replicas"] for one in sets)
         pods = self.pods()
         going = any("deletionTimestamp" in pod["metadata"] for pod in pods)

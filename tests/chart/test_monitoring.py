@@ -1,6 +1,7 @@
 """What the chart gives to a Prometheus and a Grafana: the cluster's own, or bundled ones."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_both_ways_of_scraping_attach_the_same_labels() -> None:
     data = named(documents, "ConfigMap", "seawall-prometheus")["data"]
     (scrape,) = yaml.safe_load(data["prometheus.yml"])["scrape_configs"]
     keep, *labelled = scrape["relabel_configs"]
-    assert (keep["action"], keep["regex"]) == ("keep", "metrics")
+    assert (keep["action"], keep["regex"]) == ("keep", "metrics(-[0-9]+)?")
     assert theirs == [
         (one["target_label"], one["separator"], one["source_labels"]) for one in labelled
     ]
@@ -190,6 +191,29 @@ def test_bundled_programs_are_restricted_and_bounded() -> None:
     alone = dict(pods(rendered(bundled(prometheus={"enabled": True}))))["seawall-prometheus"]
     (data,) = [one for one in alone["volumes"] if one["name"] == "data"]
     assert data["emptyDir"] == {"sizeLimit": "1Gi"}
+
+
+def test_every_worker_of_ingestion_is_scraped() -> None:
+    workers = {"roles": {"ingestion": {"workers": 3}}, "redis": {"mode": "bundled"}}
+    documents = rendered(workers, files=[SHAPE], interfaces=OPERATOR)
+    offered = {
+        port["name"]: port["containerPort"]
+        for name, pod in pods(documents)
+        if "-ingestion-" in name
+        for container in pod["containers"]
+        for port in container.get("ports", ())
+        if port["name"].startswith("metrics")
+    }
+    assert sorted(offered) == ["metrics", "metrics-1", "metrics-2"]
+    data = named(documents, "ConfigMap", "seawall-prometheus")["data"]
+    (scrape,) = yaml.safe_load(data["prometheus.yml"])["scrape_configs"]
+    assert all(re.fullmatch(scrape["relabel_configs"][0]["regex"], name) for name in offered)
+    asked = named(documents, "NetworkPolicy", "seawall-prometheus")["spec"]["egress"][0]
+    assert [port["port"] for port in asked["ports"]] == sorted(offered.values())
+    (monitor,) = of_kind(documents, "ServiceMonitor")
+    assert [one["port"] for one in monitor["spec"]["endpoints"]] == sorted(offered)
+    service = named(documents, "Service", "seawall-ingestion")
+    assert offered.items() <= {one["name"]: one["port"] for one in service["spec"]["ports"]}.items()
 
 
 def test_policies_let_them_ask_what_they_need() -> None:

@@ -50,7 +50,8 @@ scrape_configs:
             label: app.kubernetes.io/instance={{ .Release.Name }},seawall.dev/site=true
     relabel_configs:
       - source_labels: [__meta_kubernetes_pod_container_port_name]
-        regex: metrics
+        # Workers of a pod beyond the first have metrics-1 and so on.
+        regex: metrics(-[0-9]+)?
         action: keep
       {{- range include "seawall.targetLabels" . | fromYamlArray }}
       - source_labels: [{{ join ", " .from }}]

@@ -305,9 +305,11 @@ class Pipeline:
             updates = [update for update, _ in pairs]
             self._count("attested", [one for one in updates if one.stage < Stage.ATTESTED])
             self._progress.advance(updates, Stage.ATTESTED)
-            await self._hand_over(batch, outcome.attestations)
+            # Before the answer: a verdict may be read earlier, and one that decided nothing has to
+            # find its update handed, or nobody batches that anew.
             for update in updates:
                 update.handed = True
+            await self._hand_over(batch, outcome.attestations)
             self._progress.release(updates)
             light = Batch(batch.number, height, (), (), batch.records, batch.root)
             self._handed[batch.number] = Handed(

@@ -13,7 +13,7 @@ from seawall.ingestion.shared import Sessions
 from seawall.ingestion.state_rules import AGAIN_SECONDS, StateRules
 from seawall.ingestion.streams import Outbox, settled
 from seawall.ingestion.update import Event, Stage
-from seawall.ingestion.uploads import Upload, UploadStream
+from seawall.ingestion.uploads import Upload, UploadStream, gone_refusal
 from seawall.runtime.ledger_client import LedgerClient, Piece
 from seawall.runtime.service import Context
 
@@ -68,10 +68,19 @@ class Receiving:
 
         """
         upload = await self._sessions.find(upload_id)
-        if upload is None:
-            hint = "open the upload first, or again: it may have been idle for too long"
-            refusal: PeerError | None = PeerError("CHUNK_ORDER", hint, field="upload_id")
-        else:
+        return await self._take(upload, stream, upload_id, index, data)
+
+    async def _take(
+        self,
+        upload: Upload | None,
+        stream: UploadStream,
+        upload_id: bytes,
+        index: int,
+        data: bytes,
+    ) -> PeerError | None:
+        """Store one chunk of an upload, None when nobody knows it; count what is refused."""
+        refusal: PeerError | None = gone_refusal()
+        if upload is not None:
             stream.check_owner(upload)
             refusal = await self._sessions.begin(upload, index, len(data))
             if refusal is None:
@@ -90,7 +99,7 @@ class Receiving:
         """
         upload = await self._sessions.find(upload_id)
         stream = UploadStream() if upload is None else upload.requests
-        refusal = await self.take_chunk(stream, upload_id, index, data)
+        refusal = await self._take(upload, stream, upload_id, index, data)
         if refusal is not None:
             raise refusal
 
@@ -110,10 +119,16 @@ class Receiving:
         if update is None:
             await self._check_whole(upload)
             update = await self._intake.enter(upload.admitted)
-        await self._sessions.close(upload)
         outbox = Outbox(events_max=len(Stage), until=Stage.RECEIVED)
         self._progress.attach(update, outbox, 0)
-        return await settled(outbox, self._settings.batch_seconds_max)
+        try:
+            event = await settled(outbox, self._settings.batch_seconds_max)
+        except PeerError:
+            await self._sessions.close(upload)
+            raise
+        # Whoever did not hear the answer may ask once more until then.
+        await self._sessions.close(upload)
+        return event
 
     async def _judge(self, admitted: AdmittedUpdate) -> bool:
         """Judge an update before its bytes come; return whether it is committed already.

@@ -13,13 +13,18 @@ from seawall.formats.admission import AdmittedUpdate
 from seawall.ingestion import redis_scripts as scripts
 from seawall.ingestion.config import IngestionSettings
 from seawall.ingestion.redis_link import RedisLink
-from seawall.ingestion.uploads import UPLOAD_ID_BYTES, Upload, upload_refusal
+from seawall.ingestion.uploads import (
+    UPLOAD_ID_BYTES,
+    Upload,
+    UploadStream,
+    gone_refusal,
+    upload_refusal,
+)
 from seawall.runtime.admission_cache import AdmissionCache
 
 WRITING_MS_MAX: Final = 30_000
 """After which a chunk that some worker was writing may be sent again."""
 
-_OTHERWISE_GONE: Final = "open the upload first, or again: it may have been idle for too long"
 _BEGUN, _NOT_MISSING = 0, 1
 
 
@@ -39,7 +44,7 @@ class RedisSessions:
         self._admission = admission
         self._entropy = entropy
         self._idle_ms = int(settings.upload_idle_seconds * 1000)
-        self._seen: OrderedDict[bytes, AdmittedUpdate] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[AdmittedUpdate, UploadStream]] = OrderedDict()
         self._seen_bytes = 0
 
     async def open(self, admitted: AdmittedUpdate, missing: Sequence[int]) -> Upload:
@@ -69,21 +74,23 @@ class RedisSessions:
         """Return an open upload as all workers left it."""
         if len(upload_id) != UPLOAD_ID_BYTES:
             return None
-        admitted = self._seen.get(upload_id)
-        wanted = 0 if admitted is not None else 1
+        seen = self._seen.get(upload_id)
+        wanted = 0 if seen is not None else 1
         found = await self._link.ask(scripts.SESSION_FIND, upload_id.hex(), self._idle_ms, wanted)
         if found is None:
             self._forget(upload_id)
             return None
-        if admitted is None:
+        if seen is None:
             try:
                 admitted = self._admission.check_envelope(*(one or b"" for one in found[2]))
-            except (PeerError, TypeError):
+            except PeerError:
                 # Somebody else wrote to this Redis: what is not signed is no upload.
                 return None
-            self._note(upload_id, admitted)
+            seen = self._note(upload_id, admitted)
+        admitted, requests = seen
         upload = Upload(upload_id, admitted, _positions(found[0], len(admitted.chunk_digests)), 0.0)
         upload.writing = dict.fromkeys(int(index) for index in found[1])
+        upload.requests = requests
         return upload
 
     async def begin(self, upload: Upload, index: int, size_bytes: int) -> PeerError | None:
@@ -103,7 +110,7 @@ class RedisSessions:
             return refusal
         if answer == _NOT_MISSING:
             return PeerError("CHUNK_ORDER", "this chunk is here already", field="index")
-        return PeerError("CHUNK_ORDER", _OTHERWISE_GONE, field="upload_id")
+        return gone_refusal()
 
     async def end(self, upload: Upload, index: int, *, stored: bool) -> None:
         """Give a chunk back."""
@@ -121,21 +128,27 @@ class RedisSessions:
         self._forget(upload.upload_id)
         await self._link.ask(scripts.SESSION_CLOSE, upload.upload_id.hex())
 
-    def _note(self, upload_id: bytes, admitted: AdmittedUpdate) -> None:
-        """Remember what was signed; the oldest goes when that is more than all uploads may have."""
+    def _note(
+        self, upload_id: bytes, admitted: AdmittedUpdate
+    ) -> tuple[AdmittedUpdate, UploadStream]:
+        """Remember what was signed, and count refused requests anew.
+
+        The oldest goes when that is more than all uploads may have.
+        """
         self._forget(upload_id)
-        self._seen[upload_id] = admitted
+        seen = self._seen[upload_id] = (admitted, UploadStream())
         self._seen_bytes += admitted.beside_size_bytes
         while len(self._seen) > 1 and (
             len(self._seen) > self._settings.uploads_max
             or self._seen_bytes > self._settings.uploads_bytes_max
         ):
             self._forget(next(iter(self._seen)))
+        return seen
 
     def _forget(self, upload_id: bytes) -> None:
-        admitted = self._seen.pop(upload_id, None)
-        if admitted is not None:
-            self._seen_bytes -= admitted.beside_size_bytes
+        seen = self._seen.pop(upload_id, None)
+        if seen is not None:
+            self._seen_bytes -= seen[0].beside_size_bytes
 
 
 def _bitmap(missing: Sequence[int], chunk_count: int) -> bytes:

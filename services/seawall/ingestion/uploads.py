@@ -72,6 +72,12 @@ class Upload:
         return bits.to_bytes(-(-self.chunk_count // 8), "little")
 
 
+def gone_refusal() -> PeerError:
+    """Return why a chunk of an upload that nobody knows is refused."""
+    hint = "open the upload first, or again: it may have been idle for too long"
+    return PeerError("CHUNK_ORDER", hint, field="upload_id")
+
+
 def upload_refusal() -> PeerError:
     """Return why no further upload may be opened."""
     return PeerError("QUOTA_UPLOADS", "finish other uploads first, or use another site")
@@ -103,6 +109,7 @@ class Uploads:
         if known is not None:
             upload = self._uploads[known]
             upload.missing = dict.fromkeys(missing)
+            upload.requests = UploadStream()
             upload.touched = now
             return upload
         owner, settings = admitted.submission.contributor, self._settings

@@ -201,8 +201,9 @@ def ensure(plan: ClusterPlan, cluster: Cluster, scratch: Callable[[], Path]) -> 
     manifests = make_manifests(plan, scratch())
     for manifest in manifests:
         name = manifest["metadata"]["name"]
-        # Passwords of an earlier network under this name are as good as new ones.
-        if not name.endswith("-redis") or cluster.read(SECRET, name) is None:
+        # Passwords and the runner of an earlier network under this name are as good as new ones.
+        passing = name.endswith(("-redis", f"-{RUNNER}"))
+        if not passing or cluster.read(SECRET, name) is None:
             cluster.create(manifest)
     return genesis_format.decode(manifests[-1]["data"][GENESIS_NAME].encode())
 

@@ -121,7 +121,11 @@ def _pool(values: Values, pool: Values) -> Pool:
     asked = [
         (own.get(role) or settings["resources"])["requests"]["memory"]
         for role, settings in values["roles"].items()
+        for _ in range(settings.get("workers", 1))
     ]
+    redis = values.get("redis", {})
+    if redis.get("mode") == "bundled":
+        asked.append(redis["resources"]["requests"]["memory"])
     return Pool(
         name=pool["name"],
         replicas=int(pool["replicas"]),

@@ -181,13 +181,22 @@ async def test_workers_that_agree_on_nothing_still_accept_a_number_once(
 ) -> None:
     async with open_workers(tmp_path, server, apart=True) as world:
         cheat, honest = world.authors[4], world.authors[0]
-        both_received = 0
+        pairs = []
         for seq in range(1, 5):
             pair = [cheat.update(seq=seq), cheat.update(seq=seq)]
-            both_received += all(await both_at_once(world, pair))
-        assert both_received, "each worker took one of two updates under one number"
+            if all(await both_at_once(world, pair)):
+                pairs.append(pair)
+        assert pairs, "each worker took one of two updates under one number"
         update = honest.update()
         assert outcome(await world.submit([whole(update)], FIRST)) == "COMMITTED"
+        # Each worker tells what became of its own, and one of two at least is refused.
+        for pair in pairs:
+            async with asyncio.timeout(120):
+                ended = [
+                    outcome(await world.watch([one.update_id], key))
+                    for one, key in zip(pair, KEYS, strict=True)
+                ]
+            assert ended.count("COMMITTED") <= 1, ended
         specs = await entries_of(world, 0)
         numbers = Counter((one["contributor"], one["seq"]) for one in specs)
         assert max(numbers.values()) == 1

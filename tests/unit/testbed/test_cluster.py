@@ -257,6 +257,15 @@ def test_the_runner_may_come_later_and_stays_the_same(tmp_path: Path) -> None:
     assert objects.held[SECRET, "sea-runner"] is first
 
 
+def test_a_runner_that_is_left_over_serves_the_next_network(tmp_path: Path) -> None:
+    _, objects = made(tmp_path, runner=True)
+    left = objects.held[SECRET, "sea-runner"]
+    objects.held = {(SECRET, "sea-runner"): left}
+    ensure(plan(runner=True), objects, lambda: tmp_path / "anew")
+    assert objects.held[SECRET, "sea-runner"] is left
+    assert len(objects.held) > 1
+
+
 def test_each_site_has_a_password_for_its_redis_and_keeps_it(tmp_path: Path) -> None:
     genesis, objects = made(tmp_path, redis=True)
     passwords = []

@@ -60,6 +60,7 @@ class EventStream(Response):
                 leaving = group.create_task(_gone(receive, telling))
                 group.create_task(self._watching.watch(self._update_ids, outbox, self._until))
                 await asyncio.wait((telling,))
+                outbox.closed = True  # whoever still looks updates up need not
                 guard.cancel()
                 leaving.cancel()
         except* SeawallError as failures:

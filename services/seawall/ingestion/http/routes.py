@@ -163,7 +163,7 @@ async def upload_chunk(request: Request, upload_id: str, index: int) -> Response
     responses={**COMMITTED, **_problems(400, 403, 404, 409, 429, 503, 504)},
 )
 async def finish_upload(request: Request, upload_id: str) -> Response:
-    """Answer as `submit` does, once the whole payload is checked; may be repeated."""
+    """Answer as `submit` does, once the whole payload is checked; may be repeated until then."""
     event = await _parts(request).receiving.finish(models.upload_id_of(upload_id))
     return _told(models.event_of(event))
 

@@ -2,6 +2,7 @@
 
 import re
 
+from seawall.telemetry.metrics import SharedMetrics
 from seawall.testbed.monitoring.boards import BOARDS
 from seawall.testbed.monitoring.rules import ALERTS, RECORDINGS
 from tests.tidy.checkout import ROOT
@@ -19,7 +20,9 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_every_family_has_a_row() -> None:
-    families = {family.name for family in site_registry().collect()}
+    registry = site_registry()
+    SharedMetrics(registry)
+    families = {family.name for family in registry.collect()}
     own = {name.removeprefix("seawall_") for name in families if name.startswith("seawall_")}
     own = own - {"build"} | {"build_info"}
     told = [name.strip("`") for name, _ in rows("Families")]
