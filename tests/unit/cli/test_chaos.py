@@ -26,6 +26,11 @@ BAD = {
         "EXPERIMENT_BUDGET",
         11,
     ),
+    "cheats on real sites": (
+        TEXT.replace("1KiB}", "1KiB, byzantine: {share: 0.2, attack: equivocate}}"),
+        "CHAOS_UNSUPPORTED",
+        8,
+    ),
     "twins on real sites": (
         TEXT + "  faults:\n    - {byzantine: {behaviour: twins, targets: [1], peers: [0, 2]}}\n",
         "CHAOS_UNSUPPORTED",
@@ -75,6 +80,7 @@ def test_at_least_ten_experiments_run_in_both(capsys: pytest.CaptureFixture[str]
     }
     assert asked <= set(both)
     assert found["byzantine-plus-one"]["local"] == "CHAOS_UNSUPPORTED"
+    assert found["equivocating-owner"]["local"] == "CHAOS_UNSUPPORTED"
 
 
 def test_a_plan_names_targets_and_times(capsys: pytest.CaptureFixture[str]) -> None:

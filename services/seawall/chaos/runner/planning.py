@@ -188,6 +188,10 @@ def obstacles(
     if DELAY not in known and one_way_us(experiment):
         hint = f"round trips between zones need {DELAY}, which no actuator of {platform} does"
         yield Problem(code=UNSUPPORTED, hint=hint, path=("spec", "topology", "zones"))
+    if experiment.spec.workload.byzantine is not None:
+        # A load that is honest all the same would pass, and show nothing.
+        hint = f"contributors of {platform} are honest: only the simulator's cheat"
+        yield Problem(code=UNSUPPORTED, hint=hint, path=("spec", "workload", "byzantine"))
     for number, fault in enumerate(experiment.spec.faults):
         path = ("spec", "faults", number, fault.kind)
         detail = fault.detail
